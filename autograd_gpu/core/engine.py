@@ -1,0 +1,285 @@
+"""backward(): gradients flow from the newest node to the oldest, each array freed as it is passed.
+
+    pending   number of a node -> [node, the gradient gathered for it so far, do we own that array?]
+    heap      the same numbers, negated, so that the newest comes off first: a topological order, see graph.NOTE [One clock]
+
+The node whose turn comes next is most often an input of the one just done. It is then taken in hand without the detour
+through heap and pending, which is safe if it is newer than all that is pending: nothing older can contribute to it.
+The same loop runs on raw arrays and, under create_graph, on Tensors: only `xp` and the kind of `g` differ.
+
+NOTE [Owning a gradient]
+    A rule may return an array that something else holds too: add hands the same g to both inputs, a view of g shares its
+    memory. So nothing is written into a gradient unless it is ours: either we made it (the sum of two), or nothing but the
+    pending entry refers to it and it is no view. The first lets a third contribution be added in place; the second lets a
+    leaf keep the array as its .grad without a copy.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from .. import backend
+from .graph import NO_GRAD, Fan, Leaf, Node, Output, check_unwritten, last_write, mode, set_mode, touch, where, words
+from .tensor import Tensor
+
+
+def run(roots: list[tuple[Any, Any]], retain: bool, create: bool, only: set | None = None, catch: set | None = None) -> dict:
+    """Pull the gradients of `roots`, pairs (node, gradient), back through the graph.
+
+    only    the nodes to visit; None: all
+    catch   nodes whose gradient is returned, in a dict, instead of being accumulated in leaves"""
+    caught: dict[Any, Any] = {}
+    pending: dict[int, list] = {}
+    for node, g in roots:
+        _add(pending, node, g)
+    heap = [-number for number in pending]
+    heapify(heap)
+    while heap:
+        node, g, _ = entry = pending.pop(-heappop(heap))
+        while node is not None:  # as long as there is a newest node in hand
+            if node.__class__ is not Node or catch is not None:
+                if entry is None:
+                    entry = [node, g, False]
+                g = None
+                if not _special(entry, pending, heap, create, only, catch, caught):
+                    break
+                g = entry[1]
+            entry = None
+            saved = node.saved
+            if saved is None:
+                raise _passed_before(node)
+            if last_write[0] > node.number:
+                check_unwritten(node)
+            plan, edges, shapes = node.plan, node.edges, node.shapes
+            if create:
+                xp, saved = words, plan.as_tensors(node)
+            else:
+                xp = plan.xp
+            if saved and not retain:
+                node.saved = None
+            if only is None:
+                grads = plan.pull(xp, g, *saved)
+            else:
+                grads = plan.pull_only(xp, g, saved, [edge in only for edge in edges])
+            saved = g = node = None
+            if shapes is not None:
+                grads = _fit(xp, grads, shapes)
+            for edge, g_edge in zip(edges, grads):  # noqa: B905 (strict costs 40 ns a node)
+                if g_edge is None:
+                    continue
+                entry = pending.get(edge.number)
+                if entry is not None:
+                    if entry[2]:
+                        g_sum = entry[1]
+                        g_sum += g_edge
+                    else:
+                        entry[1] = g_sum = entry[1] + g_edge
+                        entry[2] = not create and g_sum.ndim > 0  # a sum without dimensions is a NumPy scalar
+                    g_sum = None
+                elif node is None:
+                    node, g = edge, g_edge
+                elif edge is node:
+                    g = g + g_edge
+                elif edge.number < node.number:
+                    pending[edge.number] = [edge, g_edge, False]
+                    heappush(heap, -edge.number)
+                else:
+                    pending[node.number] = [node, g, False]
+                    heappush(heap, -node.number)
+                    node, g = edge, g_edge
+            grads = g_edge = entry = None
+            if node is not None and heap and node.number < -heap[0]:
+                pending[node.number] = [node, g, False]
+                heappush(heap, -node.number)
+                node = g = None
+    return caught
+
+
+def _fit(xp: Any, grads: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
+    """The gradients summed down to the shapes of inputs that were broadcast."""
+    return [
+        g if shape is None or g is None or g.shape == shape else xp.sum_to(g, shape=shape)
+        for g, shape in zip(grads, shapes, strict=True)
+    ]
+
+
+def _passed_before(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"Trying to backward through the graph a second time: what {node.name()} at {where(node.code, node.lasti)} "
+        "saved was freed by the first. Specify retain_graph=True in the first call if you need both."
+    )
+
+
+def _add(pending: dict, node: Any, g: Any) -> None:
+    """Add a gradient to a pending node; to one with several outputs, at its place in a list."""
+    entry = pending.get(node.number)
+    if entry is None:
+        pending[node.number] = [node, g, False]
+    else:
+        entry[1] = entry[1] + g
+        entry[2] = False
+
+
+def _special(entry: list, pending: dict, heap: list, create: bool, only: set | None, catch: set | None, caught: dict) -> bool:
+    """The nodes that are not plain: leaves, outputs of ops with several, hooks, caught ones. True: go on to run its rules."""
+    node = entry[0]
+    if node.__class__ is Fan:
+        xp = words if create else node.plan.xp
+        entry[1] = [xp.zeros(*node.outs[k]) if g is None else g for k, g in enumerate(entry[1])]
+    elif node.__class__ is not Node and node.hooks:
+        g = entry[1] if create else Tensor(_whole(entry[1]))
+        for hook in list(node.hooks.values()):
+            replaced = hook(g)
+            if replaced is not None:
+                g = replaced
+        entry[1] = g if create else g.data
+        entry[2] = False
+        g = None
+    if catch is not None and node in catch:
+        caught[node] = entry[1]
+        entry[2] = False
+        if only is None or not any(edge in only for edge in node.edges):
+            return False
+    if node.__class__ is Leaf:
+        if catch is None:
+            _accumulate(node, entry, create)
+        return False
+    if node.__class__ is Output:
+        fan = node.edges[0]
+        at_fan = pending.get(fan.number)
+        if at_fan is None:
+            at_fan = pending[fan.number] = [fan, [None] * len(fan.outs), False]
+            heappush(heap, -fan.number)
+        held = at_fan[1][node.index]
+        at_fan[1][node.index] = entry[1] if held is None else held + entry[1]
+        return False
+    return True
+
+
+def _whole(g: Any) -> Any:
+    """A gradient as an array: NumPy makes scalars of results without dimensions."""
+    return g if g.__class__ in backend._speakers else backend.cpu.asarray(g)
+
+
+def _accumulate(leaf: Leaf, entry: list, create: bool) -> None:
+    """Add a gradient to a leaf's. See NOTE [Owning a gradient]."""
+    old = leaf.grad
+    if create:
+        leaf.grad = entry[1] if old is None else old + entry[1]
+    elif old is None:
+        entry[1] = _whole(entry[1])
+        own = _alone(entry)
+        g = entry[1]
+        leaf.grad = Tensor(g if own else g.copy())
+    elif old.node is None:
+        array = old.data
+        array += entry[1]
+        touch(array, "backward")
+    else:
+        leaf.grad = Tensor(old.data + entry[1])
+    if leaf.after:
+        for hook in list(leaf.after.values()):
+            hook()
+
+
+def _references(entry: list) -> int:
+    return sys.getrefcount(entry[1])
+
+
+_ALONE = _references([None, backend.cpu.zeros((1,), "float32"), False])
+
+
+def _alone(entry: list) -> bool:
+    """Whether nothing but `entry` refers to its array or to the memory of it."""
+    g = entry[1].base
+    return g is None and _references(entry) <= _ALONE
+
+
+def reachable(roots: Sequence[Any], targets: set) -> set:
+    """The nodes on the ways from `roots` to `targets`."""
+    seen: dict[int, Any] = {}
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node.number not in seen:
+            seen[node.number] = node
+            stack.extend(node.edges)
+    found: set = set()
+    for number in sorted(seen):
+        node = seen[number]
+        if node in targets or any(edge in found for edge in node.edges):
+            found.add(node)
+    return found
+
+
+# -- the checks around it --------------------------------------------------------------------------------------------------
+
+
+def _roots(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create: bool) -> list[tuple[Any, Any]]:
+    """(node, gradient) for each tensor that needs one, with a one for scalars that were given none."""
+    roots = []
+    for t, g in zip(tensors, gradients, strict=True):
+        if t.node is None:
+            raise RuntimeError(
+                "element 0 of tensors does not require grad and does not have a grad_fn: compute it from a tensor with "
+                "requires_grad=True, outside no_grad()"
+            )
+        if g is None:
+            if t.data.size != 1:
+                raise RuntimeError(
+                    f"grad can be implicitly created only for scalar outputs, and this one has shape {list(t.shape)}: "
+                    "reduce it, as in loss.sum().backward(), or pass a gradient of that shape"
+                )
+            g = Tensor(backend.of(t.data.__class__).ones(t.data.shape, t.data.dtype))
+        elif not isinstance(g, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+        elif g.data.shape != t.data.shape:
+            raise RuntimeError(f"Mismatch in shape: grad has shape {list(g.shape)} and the output has shape {list(t.shape)}")
+        elif g.data.dtype != t.data.dtype:
+            g = words.astype(g, dtype=t.data.dtype)
+        roots.append((t.node, g if create else g.data))
+    return roots
+
+
+
+def _run(roots: list, retain: bool, create: bool, only: set | None, catch: set | None) -> dict:
+    """`run` in the mode that it needs: recording under create_graph, and never otherwise."""
+    before = set_mode(mode.state & ~NO_GRAD if create else mode.state | NO_GRAD)
+    try:
+        return run(roots, retain, create, only, catch)
+    finally:
+        set_mode(before)
+
+
+def backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain: bool | None, create: bool, inputs: Any) -> None:
+    """Accumulate gradients in leaves: all, or only `inputs`. What Tensor.backward and autograd.backward do."""
+    only = None
+    roots = _roots(tensors, gradients, create)
+    if inputs is not None:
+        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not wanted:
+            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+        if any(t.node is None for t in wanted):
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+        only = reachable([node for node, _ in roots], {t.node for t in wanted})
+    _run(roots, create if retain is None else retain, create, only, None)
+
+
+def gradients_of(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], gradients: Sequence[Tensor | None], retain: bool, create: bool
+) -> list[Tensor | None]:
+    """The gradients of `outputs` with respect to `inputs`, None for those that are not used; nothing is accumulated."""
+    for t in inputs:
+        if t.node is None:
+            raise RuntimeError(
+                "One of the differentiated Tensors does not require grad: create it with requires_grad=True before it is used"
+            )
+    roots = _roots(outputs, gradients, create)
+    targets = {t.node for t in inputs}
+    only = reachable([node for node, _ in roots], targets)
+    caught = _run([(node, g) for node, g in roots if node in only], retain, create, only, targets)
+    found = [caught.get(t.node) for t in inputs]
+    return [g if g is None or create else Tensor(_whole(g)) for g in found]

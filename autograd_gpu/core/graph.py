@@ -1,0 +1,209 @@
+"""The recorded graph: nodes, leaves, the one clock that orders them and the writes, and the thread's mode.
+
+NOTE [One clock]
+    Nodes, leaves and in-place writes draw their numbers from one counter, `tick`. So
+    1. a node is newer than everything it was computed from: backward pops the largest number first, and that is a
+       topological order;
+    2. an array was overwritten after a node saved it exactly if its memory's last write has a larger number than the node.
+    Writes are noted by the memory they go to (`touch`): by the array that owns it, so that views, detached tensors and
+    whatever else shares the memory share the version too. A saved array keeps its memory alive, so a later write to that
+    memory is a write to that array. Thus tensors carry no version counters and nodes keep none: recording pays nothing, and
+    backward looks only if anything was written after the node was made (`last_write`).
+
+NOTE [Where]
+    A node notes the line of the user's code that made it as a code object and an instruction offset, which cost 60 ns; the
+    line number is worked out only when an error message asks for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+import weakref
+from types import CodeType, FrameType, SimpleNamespace
+from typing import Any
+
+from .. import backend
+
+words = SimpleNamespace()  # the vocabulary that Tensors speak: a word for each op, put here by the decorators of core.primitive
+
+tick = itertools.count(1).__next__
+
+NO_GRAD, INFERENCE = 1, 2
+
+
+class Mode(threading.local):
+    """What this thread does with the ops it calls. State 0 is plain recording, the only one that the fast paths know."""
+
+    state: int = 0
+
+
+mode = Mode()
+unusual = [0]  # how many threads are in another state: the fast paths read this, which is cheaper than a thread-local
+
+
+def set_mode(state: int) -> int:
+    """Set this thread's state and return what it was."""
+    before = mode.state
+    mode.state = state
+    unusual[0] += bool(state) - bool(before)
+    return before
+
+
+class Node:
+    """One recorded call of an op: where the gradient of its output goes, and what is needed to get it there.
+
+    plan    what to save and which rules to run (core.primitive.Plan)
+    edges   the nodes of the inputs that need a gradient
+    saved   the arrays, shapes and keywords that the rules named; None once backward has passed
+    number  this node's time on the one clock
+    shapes  per edge the shape to sum the gradient down to, or None where nothing was broadcast
+    code, lasti   where the user called the op
+    """
+
+    __slots__ = ("plan", "edges", "saved", "number", "shapes", "code", "lasti", "hooks", "outs")
+
+    def name(self) -> str:
+        """The name of the op, as in `mul`."""
+        return self.plan.op.name
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes of the inputs that need gradients, each with an output number, as PyTorch gives them."""
+        return tuple((edge, 0) for edge in self.edges)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} made at {where(self.code, self.lasti)}>"
+
+
+class Fan(Node):
+    """The node of an op with several outputs. `outs` holds shape and dtype of each, for those that get no gradient."""
+
+    __slots__ = ()
+
+
+class Hooked(Node):
+    """A node with hooks: functions that see, and may replace, the gradient of its output. Same layout as Node, so that
+    registering a hook only changes the node's class and a plain node pays nothing."""
+
+    __slots__ = ()
+
+
+class Output:
+    """One output of an op with several: carries its gradient to position `index` at the Fan node, its only edge."""
+
+    __slots__ = ("number", "edges", "index", "hooks")
+
+    def __init__(self, fan: Fan, index: int):
+        self.number = tick()
+        self.edges = (fan,)
+        self.index = index
+        self.hooks = None
+
+    def name(self) -> str:
+        """The name of the op whose output this is."""
+        return self.edges[0].name()
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The node that has this as an output."""
+        return ((self.edges[0], self.index),)
+
+
+class Leaf:
+    """The end of the graph: a Tensor made by the user with requires_grad=True. Its gradient accumulates here."""
+
+    __slots__ = ("number", "grad", "hooks", "after", "__weakref__")
+    edges = ()
+
+    def __init__(self) -> None:
+        self.number = tick()
+        self.grad = None
+        self.hooks = None
+        self.after = None
+
+    def name(self) -> str:
+        """PyTorch's name for the node that accumulates a leaf's gradient."""
+        return "AccumulateGrad"
+
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class _Ours(dict):
+    """file name -> is it part of this package?"""
+
+    def __missing__(self, name: str) -> bool:
+        ours = self[name] = os.path.abspath(name).startswith(PACKAGE)
+        return ours
+
+
+ours = _Ours()
+
+
+def outside(frame: FrameType) -> FrameType:
+    """The nearest frame of the user's code, or `frame` itself if this package was not called by anyone."""
+    f: FrameType | None = frame
+    while f is not None:
+        if not ours[f.f_code.co_filename]:
+            return f
+        f = f.f_back
+    return frame
+
+
+def where(code: CodeType | None, lasti: int) -> str:
+    """'file:line' of an instruction."""
+    if code is None:
+        return "an unknown line"
+    for start, end, line in code.co_lines():
+        if start <= lasti < end and line is not None:
+            return f"{code.co_filename}:{line}"
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+class Write:
+    """The last write to a piece of memory: its number on the one clock, the op and where the user called it."""
+
+    __slots__ = ("number", "count", "op", "code", "lasti", "memory")
+
+    def __init__(self, memory: Any):
+        key = id(memory)
+        self.count = 0
+        self.memory = weakref.ref(memory, lambda _: _writes.pop(key, None))
+
+
+_writes: dict[int, Write] = {}  # id of the object that owns the memory -> its last write; gone when the memory is
+last_write = [0]
+
+
+def touch(array: Any, op: str) -> None:
+    """Note that `op`, called from the user's line now running, writes into the memory of an array."""
+    memory = backend.of(array.__class__).memory(array)
+    write = _writes.get(id(memory))
+    if write is None:
+        write = _writes[id(memory)] = Write(memory)
+    frame = outside(sys._getframe(1))
+    write.number = last_write[0] = tick()
+    write.count += 1
+    write.op, write.code, write.lasti = op, frame.f_code, frame.f_lasti
+
+
+def written(array: Any) -> Write | None:
+    """The last write to the memory of an array, None if there was none."""
+    return _writes.get(id(backend.of(array.__class__).memory(array)))
+
+
+def check_unwritten(node: Node) -> None:
+    """Raise RuntimeError if an array that `node` saved was overwritten since. See NOTE [One clock]."""
+    for i in node.plan.array_places(node.saved):
+        array = node.saved[i]
+        write = None if array is None else written(array)
+        if write is not None and write.number > node.number:
+            name = node.plan.names[min(i, len(node.plan.names) - 1)]
+            raise RuntimeError(
+                f"an array needed for gradient computation has been modified by an inplace operation: {node.name()} at "
+                f"{where(node.code, node.lasti)} saved its {name} ({array.dtype} {list(array.shape)}), and {write.op} at "
+                f"{where(write.code, write.lasti)} wrote into it. Write out of place there, or give one of the two a clone()."
+            )

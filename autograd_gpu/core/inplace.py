@@ -1,0 +1,172 @@
+"""In-place writes on recorded tensors and on their views.
+
+NOTE [In place]
+    An in-place op is its ordinary op, whose result is then written into the tensor's own memory. What makes that right:
+    1. The tensor takes over the node of the result: from now on its history is the new value's ("rebased").
+    2. A node just recorded that saved the *old* elements gets a copy of them, made before they are overwritten; one that
+       saved the *result* gets the tensor's own array instead, so that `relu_` keeps one array and not two.
+    3. Nodes recorded earlier that saved these elements are not helped: they find, at backward, that the memory was written
+       after them, and raise (graph.check_unwritten).
+    4. Writing into a view is writing into its base. The base's new history is put_view(old base, new value of the view),
+       and every living view of that base gets a fresh history by following its chain of view ops from the base again:
+           y = x * 2; v = y[0]; v.mul_(3)        # y.node is now put_view(mul(x, 2), mul(v, 3)), v.node is y[0] anew
+    A tensor knows its views by weak references, a view holds its base, and the chain holds no array: no cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import backend
+from ..backend.promotion import category
+from .graph import NO_GRAD, Leaf, mode, tick, touch, words
+from .primitive import attach, linear
+from .tensor import Tensor
+from .views import apply, follow
+
+
+def in_place(function: Callable, name: str | None = None, direct: Callable | None = None) -> Callable:
+    """The in-place form of a function: `in_place(exp)(x)` writes exp(x) into x and returns x.
+
+    direct   (xp, array, *arguments) -> None, a faster way to write where nothing needs recording; arguments that are
+             Tensors come as arrays. It may return NotImplemented."""
+    name = name or function.__name__ + "_"
+
+    def call(x: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
+        recording = not mode.state & NO_GRAD
+        if recording:
+            _refuse_leaf(x)
+        if direct is not None and not keywords and not (recording and _recorded(x, arguments)):
+            if _directly(direct, x, arguments, name):
+                return x
+        return _write(function, x, arguments, keywords, name)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"In-place form of `{function.__name__}`: writes the result into this tensor and returns it."
+    return call
+
+
+def _refuse_leaf(x: Tensor) -> None:
+    for t, what in ((x, "a leaf"), (x._base, "a view of a leaf")):
+        if t is not None and t.node.__class__ is Leaf:
+            raise RuntimeError(
+                f"{what} Variable that requires grad is being used in an in-place operation: do it under no_grad(), or out of place"
+            )
+
+
+def _recorded(x: Tensor, arguments: tuple) -> bool:
+    return any(isinstance(t, Tensor) and t.node is not None for t in (x, x._base, *arguments))
+
+
+def _directly(direct: Callable, x: Tensor, arguments: tuple, name: str) -> bool:
+    """Write without computing a temporary, if dtypes and shapes allow it. False: not done, take the general way."""
+    array = x.data
+    raw = []
+    for a in arguments:
+        if isinstance(a, Tensor):
+            if a.data.__class__ is not array.__class__ or category(a.data.dtype) > category(array.dtype):
+                return False
+            a = a.data
+        raw.append(a)
+    try:
+        if direct(backend.of(array.__class__), array, *raw) is NotImplemented:
+            return False
+    except (TypeError, ValueError):
+        return False  # the general way explains what is wrong
+    touch(array, name)
+    return True
+
+
+def _write(function: Callable, x: Tensor, arguments: tuple, keywords: dict[str, Any], name: str) -> Tensor:
+    """Compute, write, and give x the history of the result. See NOTE [In place]."""
+    start = tick()
+    array = x.data
+    result = _fitting(function(x, *arguments, **keywords), array, name)
+    node = result.node
+    if node is not None:
+        _keep_old(node, start, array, result.data)
+    try:
+        backend.of(array.__class__).copyto(array, result.data)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise RuntimeError(
+            f"unsupported operation in {name}(): more than one element of the written-to tensor refers to a single memory "
+            "location, or the memory is read-only. Please clone() the tensor before performing the operation."
+        ) from None
+    touch(array, name)
+    if node is not None:
+        if node.number > start:
+            _replace_saved(node, lambda saved: saved is result.data, lambda saved: array)
+            node.number = tick()  # after the write, which is no change to what it saved
+        _rebase(x, node)
+    return x
+
+
+def _fitting(result: Tensor, array: Any, name: str) -> Tensor:
+    """The result, cast to the dtype of the array that it is to be written into.
+
+    Raises RuntimeError if its shape or its kind of dtype does not fit."""
+    if result.data.shape != array.shape:
+        raise RuntimeError(
+            f"output with shape {list(array.shape)} doesn't match the broadcast shape {list(result.data.shape)} in {name}()"
+        )
+    if result.data.dtype == array.dtype:
+        return result
+    if category(result.data.dtype) > category(array.dtype):
+        raise RuntimeError(
+            f"result type {result.data.dtype} can't be cast to the desired output type {array.dtype} in {name}(): "
+            f"convert the tensor first, or use {name.rstrip('_')}()"
+        )
+    return words.astype(result, dtype=array.dtype)
+
+
+def _keep_old(node: Any, start: int, array: Any, result: Any) -> None:
+    """Give the nodes made since `start` copies of what they saved of `array`, which is about to be overwritten."""
+    memory = backend.of(array.__class__).memory
+    stack, seen = [node], set()
+    while stack:
+        node = stack.pop()
+        if node.number < start or node in seen:
+            continue
+        seen.add(node)
+        stack.extend(node.edges)
+        if hasattr(node, "saved"):
+            _replace_saved(node, lambda saved: saved is not result and memory(saved) is memory(array), lambda saved: saved.copy())
+
+
+def _replace_saved(node: Any, which: Callable, by: Callable) -> None:
+    """Replace the saved arrays that `which` picks by what `by` makes of them."""
+    saved = list(node.saved)
+    for i in node.plan.array_places(saved):
+        if saved[i] is not None and which(saved[i]):
+            saved[i] = by(saved[i])
+    node.saved = tuple(saved)
+
+
+def _rebase(x: Tensor, node: Any) -> None:
+    """Make `node` the history of x and, through it, of x's base and all views of that."""
+    base = x._base
+    if base is None:
+        base = x
+        x.node = node
+    else:
+        inputs = Tensor(base.data, base.node), Tensor(x.data, node)
+        lane = put_view.op.lanes[base.data.__class__]
+        base.node = attach(put_view.op, lane, inputs, [t.data for t in inputs], {"chain": x.base[1]}, base.data)
+    for view in getattr(base, "views", ())[:]:
+        t = view()
+        if t is not None and t.node.__class__ is not Leaf:
+            t.node = follow(words, base, t.base[1]).node
+
+
+@linear(
+    base=lambda xp, g, value_shape, chain: apply(put_view.op, xp, g, xp.zeros(value_shape, g.dtype), chain=chain),
+    value=lambda xp, g, chain: follow(xp, g, chain),
+)
+def put_view(xp: Any, base: Any, value: Any, *, chain: tuple) -> Any:
+    """`base` with the region that the view ops in `chain` lead to replaced by `value`."""
+    out = base.copy()
+    xp.copyto(follow(xp, out, chain), value)
+    return out

@@ -1,0 +1,253 @@
+"""Tensor: an array and the node that made it. No maths: `ops.methods` adds PyTorch's methods."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from .graph import Hooked, Leaf, Node, written
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was computed. Made by `tensor`, `zeros`, `randn` and the like.
+
+    >>> import autograd_gpu as ag
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    # data and node are always set. The others are set only on the few tensors that need them and are otherwise
+    # absent, because every slot that is filled costs each op 10 ns:
+    #   base   (Tensor, chain of view ops)   on a view: what it is a view of, and how to get from there to here
+    #   views  weak references to the views of this tensor
+    #   kept   the gradient of a tensor that is not a leaf (retain_grad), or of one that no longer requires it
+    __slots__ = ("data", "node", "base", "views", "kept", "__weakref__")
+
+    __array_priority__ = 1000
+
+    def __init__(self, data: Any = None, node: Node | None = None):
+        self.data = data
+        self.node = node
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
+        return Size(self.data.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the elements."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.data.ndim
+
+    @property
+    def device(self) -> backend.Device:
+        """Where the elements lie."""
+        return backend.device_of(self.data)
+
+    # -- its place in the graph ----------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Make this a leaf that collects a gradient, or stop it. Only floating point and complex tensors can.
+
+        Raises RuntimeError for other dtypes, and for False on a tensor that an op computed (use `detach`)."""
+        if requires_grad:
+            if self.node is None:
+                if self.data.dtype.kind not in "fcV":
+                    raise RuntimeError(
+                        f"only Tensors of floating point and complex dtype can require gradients, and this one is "
+                        f"{self.data.dtype}: convert it first, as in x.float()"
+                    )
+                grad = getattr(self, "kept", None)
+                self.node = Leaf()
+                self.node.grad = grad
+        elif self.node is not None:
+            if not isinstance(self.node, Leaf):
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables: this tensor was computed by "
+                    f"{self.node.name()}; use x.detach() to get one that does not require grad"
+                )
+            self.kept = self.node.grad
+            self.node = None
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no recorded op made this tensor."""
+        return self.node is None or isinstance(self.node, Leaf)
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that made this tensor, None for leaves."""
+        return None if self.is_leaf else self.node
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward has accumulated here, or None. Kept for leaves, and where `retain_grad` asked."""
+        if isinstance(self.node, Leaf):
+            return self.node.grad
+        return getattr(self, "kept", None)
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad has to be a Tensor or None, not {type(value).__name__}")
+            if value.data.shape != self.data.shape:
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: {list(value.shape)} where the tensor is {list(self.shape)}"
+                )
+            if value.data.dtype != self.data.dtype:
+                raise RuntimeError(f"assigned grad has dtype {value.dtype} where the tensor has {self.dtype}")
+        if isinstance(self.node, Leaf):
+            self.node.grad = value
+        else:
+            self.kept = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this computed tensor in `.grad` when backward passes it. Nothing to do for leaves."""
+        if self.node is None:
+            raise RuntimeError("can't retain_grad on a Tensor that has requires_grad=False")
+        if self.is_leaf or getattr(self, "kept", False) is None:
+            return
+        self.kept = None
+        me = weakref.ref(self)
+
+        def keep(g: Tensor) -> None:
+            tensor = me()
+            if tensor is not None:
+                tensor.kept = g if tensor.kept is None else tensor.kept + g
+
+        self.register_hook(keep)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this computed tensor."""
+        return not self.is_leaf and hasattr(self, "kept")
+
+    def register_hook(self, hook: Any) -> Handle:
+        """Call `hook(grad)` when the gradient of this tensor is known; what it returns, if not None, replaces it."""
+        node = self.node
+        if node is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if node.__class__ is Node:
+            node.__class__ = Hooked
+            node.hooks = {}
+        elif node.hooks is None:
+            node.hooks = {}
+        return Handle(node.hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Handle:
+        """Call `hook(tensor)` after backward has accumulated a gradient in this leaf."""
+        if not isinstance(self.node, Leaf):
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        if self.node.after is None:
+            self.node.after = {}
+        me = weakref.ref(self)
+        return Handle(self.node.after, lambda: hook(me()) if me() is not None else None)
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor with respect to each leaf into the leaf's `.grad`.
+
+        `gradient`, of this tensor's shape, is needed unless it has one element. The graph is freed on the way unless
+        retain_graph (by default: create_graph) asks to keep it. With `inputs`, only those leaves get gradients."""
+        from . import engine
+
+        engine.backward([self], [gradient], retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """The same elements, cut off from the graph. Shares memory and version."""
+        return Tensor(self.data)
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor off from the graph that made it."""
+        if hasattr(self, "base"):
+            raise RuntimeError("can't detach views in-place: use detach() instead")
+        self.node = None
+        return self
+
+    @property
+    def _version(self) -> int:
+        """How often the elements were written in place."""
+        write = written(self.data)
+        return 0 if write is None else write.count
+
+    @property
+    def _base(self) -> Tensor | None:
+        """The tensor that this is a view of, or None."""
+        found = getattr(self, "base", None)
+        return None if found is None else found[0]
+
+
+class Size(tuple):
+    """A shape: a tuple of ints that prints and counts as PyTorch's does."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements: the product of the sizes."""
+        n = 1
+        for size in self:
+            n *= size
+        return n
+
+    def __repr__(self) -> str:
+        return f"Size({list(self)})"
+
+    def __getitem__(self, key: Any) -> Any:
+        item = tuple.__getitem__(self, key)
+        return Size(item) if isinstance(key, slice) else item
+
+    def __add__(self, other: Any) -> Size:
+        return Size(tuple.__add__(self, tuple(other)))
+
+
+class Handle:
+    """What registering a hook returns: `remove()` takes the hook away again."""
+
+    __slots__ = ("_hooks", "_key")
+
+    def __init__(self, hooks: dict, hook: Any):
+        self._hooks = hooks
+        self._key = object()
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away. Doing so twice is harmless."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.remove()

@@ -1,0 +1,42 @@
+"""Views: which tensor a tensor is a view of, and how to get there again. Used by dispatch and by in-place writes."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from .. import backend
+from .graph import words
+from .tensor import Tensor
+
+
+def note_view(t: Tensor, x: Tensor, op: Any, keywords: dict[str, Any], output: int | None) -> None:
+    """Make `t`, just computed from `x` by a view op, a view of what x is a view of, if the two share memory at all."""
+    memory = backend.of(x.data.__class__).memory
+    if memory(t.data) is not memory(x.data):
+        return
+    base, chain = getattr(x, "base", (x, ()))
+    t.base = (base, (*chain, (op, keywords, output)))
+    try:
+        views = base.views
+    except AttributeError:
+        views = base.views = []
+    if len(views) >= 16 and len(views) & (len(views) - 1) == 0:  # at 16, 32, 64 ...: forget those that died
+        views[:] = [view for view in views if view() is not None]
+    views.append(weakref.ref(t))
+
+
+def apply(op: Any, xp: Any, *inputs: Any, **keywords: Any) -> Any:
+    """Call `op` over Tensors if `xp` is their vocabulary, else on raw arrays."""
+    if xp is words:
+        return getattr(xp, op.name)(*inputs, **keywords)
+    return op.forward(xp, *inputs, **keywords)
+
+
+def follow(xp: Any, x: Any, chain: tuple) -> Any:
+    """What the view ops in `chain` make of `x`."""
+    for op, keywords, output in chain:
+        x = apply(op, xp, x, **keywords)
+        if output is not None:
+            x = x[output]
+    return x
