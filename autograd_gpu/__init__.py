@@ -1,0 +1,26 @@
+"""autograd_gpu: PyTorch's names on a Tensor that computes with NumPy on the CPU and with CuPy and CUDA kernels on the GPU.
+
+>>> import autograd_gpu as ag
+>>> x = ag.tensor([3.0], requires_grad=True)
+>>> (x * x).backward()
+>>> x.grad
+tensor([6.])
+"""
+
+from __future__ import annotations
+
+from . import ops
+from .backend import Device as device
+from .core.tensor import Size, Tensor
+from .ops.activation import *
+from .ops.create import *
+from .ops.elementwise import *
+from .ops.index import *
+from .ops.linalg import *
+from .ops.loss import *
+from .ops.random import *
+from .ops.reduce import *
+from .ops.shape import *
+from .ops.sort import *
+
+__version__ = "0.1.0"

@@ -1,0 +1,43 @@
+"""Words for arrays as such: making, copying and converting them, and the memory they lie in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+asarray, copyto = np.asarray, np.copyto
+zeros, ones, empty, full, arange = np.zeros, np.ones, np.empty, np.full, np.arange
+zeros_like, ones_like = np.zeros_like, np.ones_like
+
+
+def device_of(array: Any) -> Any:
+    """The device of every NumPy array."""
+    from .. import CPU
+
+    return CPU
+
+
+def to_host(array: Any) -> Any:
+    """The array as a NumPy array."""
+    return array
+
+
+def from_host(array: Any, device: Any) -> Any:
+    """A NumPy array as an array of this vocabulary."""
+    return array
+
+
+def memory(x: Any) -> Any:
+    """The array that owns the memory of x: the same one for all views of it."""
+    owner, base = x, x.base
+    while base is not None:
+        if isinstance(base, np.ndarray):
+            owner = base
+        base = getattr(base, "base", None)
+    return owner
+
+
+def astype(x: Any, *, dtype: Any) -> Any:
+    """A copy of x in another dtype."""
+    return x.astype(dtype)

@@ -1,0 +1,3 @@
+"""Words for indexing, searching and sorting."""
+
+from __future__ import annotations
