@@ -9,7 +9,15 @@ tensor([6.])
 
 from __future__ import annotations
 
-from . import ops
+from . import autograd, ops
+from .autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .backend import Device as device
 from .core.tensor import Size, Tensor
 from .ops.activation import *

@@ -30,7 +30,7 @@ def run(roots: list[tuple[Any, Any]], retain: bool, create: bool, only: set | No
     """Pull the gradients of `roots`, pairs (node, gradient), back through the graph.
 
     only    the nodes to visit; None: all
-    catch   nodes whose gradient is returned, in a dict, instead of being accumulated in leaves"""
+    catch   nodes whose gradient is returned, in a dict; a leaf among them does not accumulate it"""
     caught: dict[Any, Any] = {}
     pending: dict[int, list] = {}
     for node, g in roots:
@@ -128,7 +128,9 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
     node = entry[0]
     if node.__class__ is Fan:
         xp = words if create else node.plan.xp
-        entry[1] = [xp.zeros(*node.outs[k]) if g is None else g for k, g in enumerate(entry[1])]
+        entry[1] = [
+            xp.zeros(*node.outs[k]) if g is None and node.outs[k] is not None else g for k, g in enumerate(entry[1])
+        ]
     elif node.__class__ is not Node and node.hooks:
         g = entry[1] if create else Tensor(_whole(entry[1]))
         for hook in list(node.hooks.values()):
@@ -139,13 +141,14 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
         entry[2] = False
         g = None
     if catch is not None and node in catch:
-        caught[node] = entry[1]
-        entry[2] = False
-        if only is None or not any(edge in only for edge in node.edges):
+        if not create:
+            entry[1] = _whole(entry[1])
+        caught[node] = entry[1] if create or _alone(entry) else entry[1].copy()
+        if only is not None and not any(edge in only for edge in node.edges):
             return False
+    elif node.__class__ is Leaf:
+        _accumulate(node, entry, create)
     if node.__class__ is Leaf:
-        if catch is None:
-            _accumulate(node, entry, create)
         return False
     if node.__class__ is Output:
         fan = node.edges[0]
@@ -256,16 +259,25 @@ def _run(roots: list, retain: bool, create: bool, only: set | None, catch: set |
 
 def backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain: bool | None, create: bool, inputs: Any) -> None:
     """Accumulate gradients in leaves: all, or only `inputs`. What Tensor.backward and autograd.backward do."""
-    only = None
     roots = _roots(tensors, gradients, create)
-    if inputs is not None:
-        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        if not wanted:
-            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
-        if any(t.node is None for t in wanted):
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-        only = reachable([node for node, _ in roots], {t.node for t in wanted})
-    _run(roots, create if retain is None else retain, create, only, None)
+    retain = create if retain is None else retain
+    if inputs is None:
+        _run(roots, retain, create, None, None)
+        return
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not wanted:
+        raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+    if any(t.node is None for t in wanted):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    only = reachable([node for node, _ in roots], {t.node for t in wanted})
+    computed = [t for t in wanted if not t.is_leaf]
+    roots = [(node, g) for node, g in roots if node in only]
+    caught = _run(roots, retain, create, only, {t.node for t in computed} or None)
+    for t in computed:
+        g = caught.get(t.node)
+        if g is not None:
+            g = g if create else Tensor(g)
+            t.kept = g if t.grad is None else t.grad + g
 
 
 def gradients_of(
@@ -282,4 +294,4 @@ def gradients_of(
     only = reachable([node for node, _ in roots], targets)
     caught = _run([(node, g) for node, g in roots if node in only], retain, create, only, targets)
     found = [caught.get(t.node) for t in inputs]
-    return [g if g is None or create else Tensor(_whole(g)) for g in found]
+    return [g if g is None or create else Tensor(g) for g in found]

@@ -100,7 +100,7 @@ def _write(function: Callable, x: Tensor, arguments: tuple, keywords: dict[str, 
         if node.number > start:
             _replace_saved(node, lambda saved: saved is result.data, lambda saved: array)
             node.number = tick()  # after the write, which is no change to what it saved
-        _rebase(x, node)
+        rebase(x, node)
     return x
 
 
@@ -145,7 +145,7 @@ def _replace_saved(node: Any, which: Callable, by: Callable) -> None:
     node.saved = tuple(saved)
 
 
-def _rebase(x: Tensor, node: Any) -> None:
+def rebase(x: Tensor, node: Any) -> None:
     """Make `node` the history of x and, through it, of x's base and all views of that."""
     base = x._base
     if base is None:

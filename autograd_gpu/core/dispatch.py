@@ -1,0 +1,291 @@
+"""What happens when an op is called: inputs made ready, computed, wrapped, recorded.
+
+Dispatch is by arity. `unary` and `binary` are the fast paths for elementwise ops without keywords, straight-line code because
+small networks pay for every 10 ns in it; `general` does everything and is what they fall back to.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend.promotion import category, default_dtype, result_type
+from .graph import NO_GRAD, Fan, Node, Output, mode, ours, outside, tick, unusual, words
+from .op import Lane, Op, Plan
+from .tensor import Tensor
+from .views import note_view
+
+NUMBERS = (int, float, complex, np.number, np.bool_)
+NOTHING = Tensor(None)  # stands for an optional input that was not given
+
+_new = object.__new__
+_getframe = sys._getframe
+
+
+def unary(op: Op) -> Callable:
+    lanes = op.lanes
+
+    def call(x):
+        try:
+            before, data = x.node, x.data
+            lane = lanes[data.__class__]
+            out = lane.forward(data)
+        except (AttributeError, ValueError, TypeError):
+            return general(op, (x,), {})
+        if out.__class__ is not data.__class__:
+            out = lane.xp.asarray(out)  # NumPy makes scalars of results without dimensions
+        if out.dtype is not data.dtype or unusual[0]:
+            return general(op, (x,), {})
+        t = _new(Tensor)
+        t.data = out
+        if before is None:
+            t.node = None
+            return t
+        t.node = node = _new(Node)
+        node.plan = plan = lane.plans[1]
+        node.edges = (before,)
+        node.saved = plan.keep(out, data)
+        node.number = tick()
+        node.shapes = None
+        frame = _getframe(1)
+        node.code = code = frame.f_code
+        if ours[code.co_filename]:
+            frame = outside(frame)
+            node.code = frame.f_code
+        node.lasti = frame.f_lasti
+        return t
+
+    return call
+
+
+def binary(op: Op) -> Callable:
+    lanes = op.lanes
+
+    def call(a, b):
+        try:
+            before_a, before_b, data_a, data_b = a.node, b.node, a.data, b.data
+            dtype = data_a.dtype
+            if dtype is not data_b.dtype or unusual[0]:
+                return general(op, (a, b), {})
+            lane = lanes[data_a.__class__]
+            out = lane.forward(data_a, data_b)
+        except (AttributeError, ValueError, TypeError):
+            return general(op, (a, b), {})
+        if out.__class__ is not data_a.__class__:
+            out = lane.xp.asarray(out)
+        if out.dtype is not dtype:
+            return general(op, (a, b), {})
+        t = _new(Tensor)
+        t.data = out
+        if before_a is None:
+            if before_b is None:
+                t.node = None
+                return t
+            edges, mask = (before_b,), 2
+        elif before_b is None:
+            edges, mask = (before_a,), 1
+        else:
+            edges, mask = (before_a, before_b), 3
+        t.node = node = _new(Node)
+        node.plan = plan = lane.plans[mask]
+        node.edges = edges
+        node.saved = plan.keep(out, data_a, data_b)
+        node.number = tick()
+        node.shapes = None if data_a.shape == data_b.shape else _shapes((data_a, data_b), mask, out.shape)
+        frame = _getframe(1)
+        node.code = code = frame.f_code
+        if ours[code.co_filename]:
+            frame = outside(frame)
+            node.code = frame.f_code
+        node.lasti = frame.f_lasti
+        return t
+
+    return call
+
+
+def any_arity(op: Op) -> Callable:
+    def call(*inputs, **keywords):
+        return general(op, inputs, keywords)
+
+    return call
+
+
+def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    """Call an op: make the inputs Tensors of one dtype, compute, wrap, record."""
+    try:
+        nodes = [x.node for x in inputs]
+    except AttributeError:
+        inputs = _lift(op, inputs)
+        nodes = [x.node for x in inputs]
+    if op.promoted:
+        dtype = inputs[op.promoted[0]].data.dtype
+        for i in op.promoted:
+            if inputs[i].data.dtype is not dtype:
+                inputs = _promote(op, inputs, result_type([inputs[i].data for i in op.promoted]))
+                nodes = [x.node for x in inputs]
+                break
+    arrays = [x.data for x in inputs]
+    lane = op.lanes[arrays[0].__class__]
+    try:
+        out = lane.forward(*arrays, **keywords)
+    except (ValueError, TypeError) as error:
+        _explain(op, inputs, error)
+        raise
+    if op.several:
+        return _several(op, lane, inputs, arrays, keywords, out)
+    if out.__class__ is not arrays[0].__class__:
+        out = lane.xp.asarray(out)
+    if op.promoted and out.dtype is not dtype and category(out.dtype) >= 2 > category(dtype):
+        return general(op, _promote(op, inputs, default_dtype[0]), keywords)  # integers to a function that has none: floats
+    t = Tensor(out)
+    if not mode.state & NO_GRAD and any(nodes):
+        t.node = attach(op, lane, inputs, arrays, keywords, out)
+    if op.view:
+        note_view(t, inputs[0], op, keywords, None)
+    return t
+
+
+def attach(op: Op, lane: Lane, inputs: Sequence[Tensor], arrays: Sequence[Any], keywords: dict[str, Any], out: Any) -> Node | None:
+    """The node of the call of `op` that gave `out`, None if no input that has a rule needs a gradient."""
+    mask = _mask(op, inputs)
+    if not mask:
+        return None
+    plan = lane.plans[mask]
+    node = _record(Node, plan, inputs)
+    node.saved = plan.keep(out, *arrays, **keywords)
+    if op.broadcasts:
+        node.shapes = _shapes(arrays, mask, out.shape)
+    return node
+
+
+def _mask(op: Op, inputs: Sequence[Tensor]) -> int:
+    mask, bit = 0, 1
+    for i, x in enumerate(inputs):
+        if x.node is not None and op.differentiable(i):
+            mask |= bit
+        bit <<= 1
+    return mask
+
+
+def _several(op: Op, lane: Lane, inputs: Sequence[Tensor], arrays: list, keywords: dict, outs: Sequence[Any]) -> tuple[Tensor, ...]:
+    """The second half of `_general` for an op with several outputs."""
+    tensors = tuple(Tensor(lane.xp.asarray(out)) for out in outs)
+    mask = 0 if mode.state & NO_GRAD else _mask(op, inputs)
+    carriers = [t for t in tensors if category(t.data.dtype) >= 2]
+    if mask and carriers:
+        plan = lane.plans[mask]
+        alone = len(carriers) == 1 and op.outputs != ("*",)
+        node = _record(Node if alone else Fan, plan, inputs)
+        if alone:
+            carriers[0].node = node
+        else:
+            node.outs = [(t.data.shape, t.data.dtype) for t in tensors]
+            for k, t in enumerate(tensors):
+                if category(t.data.dtype) >= 2:
+                    t.node = Output(node, k)
+        outs = [t.data for t in tensors]
+        node.saved = plan.keep(*([outs] if op.outputs == ("*",) else outs), *arrays, **keywords)
+    if op.view:
+        for k, t in enumerate(tensors):
+            note_view(t, inputs[0], op, keywords, k)
+    return tensors
+
+
+def _record(kind: type, plan: Plan, inputs: Sequence[Tensor]) -> Any:
+    """A node without its saved values yet; they are added once the output knows it."""
+    node = _new(kind)
+    node.plan = plan
+    node.edges = tuple([inputs[i].node for i in plan.needed])
+    node.number = tick()
+    node.shapes = None
+    frame = outside(_getframe(2))
+    node.code = frame.f_code
+    node.lasti = frame.f_lasti
+    return node
+
+
+def _shapes(arrays: Sequence[Any], mask: int, shape: tuple[int, ...]) -> tuple | None:
+    """Per needed input its shape if it is not the output's; None if all are."""
+    shapes = tuple([None if a.shape == shape else a.shape for i, a in enumerate(arrays) if mask >> i & 1])
+    return shapes if any(s is not None for s in shapes) else None
+
+
+# -- inputs that are not yet what the op takes ---------------------------------------------------------------------------
+
+_constants: dict[tuple, Tensor] = {}
+
+
+def constant(value: Any, dtype: Any, xp: Any) -> Tensor:
+    """A Python number as a Tensor without dimensions. The last few thousand are kept, for `x * 2` comes again and again."""
+    key = (value, dtype, xp)
+    if value and key in _constants:  # not zero: 0.0 and -0.0 are equal keys
+        return _constants[key]
+    t = Tensor(xp.asarray(value, dtype))
+    if value:
+        if len(_constants) > 4096:
+            _constants.clear()
+        _constants[key] = t
+    return t
+
+
+def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
+    """The inputs with Python numbers made Tensors of the dtype that the result will have, and None made NOTHING."""
+    first = next((x for x in inputs if isinstance(x, Tensor)), None)
+    if first is None and not all(isinstance(x, NUMBERS) for x in inputs):
+        _refuse(op, inputs)
+    xp = backend.cpu if first is None else backend.of(first.data.__class__)
+    lifted: list[Tensor] = []
+    for i, x in enumerate(inputs):
+        if isinstance(x, Tensor):
+            lifted.append(x)
+        elif x is None:
+            lifted.append(NOTHING)
+        elif isinstance(x, NUMBERS):
+            among = [inputs[j] for j in op.promoted] if i in op.promoted else [x]
+            lifted.append(constant(x, result_type([y.data if isinstance(y, Tensor) else y for y in among if y is not None]), xp))
+        else:
+            _refuse(op, inputs)
+    return lifted
+
+
+def _refuse(op: Op, inputs: Sequence[Any]) -> None:
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Tensor) and not (isinstance(x, NUMBERS) or x is None):
+            raise TypeError(
+                f"{op.name}(): argument '{op.input_name(i)}' (position {i + 1}) must be Tensor, not {type(x).__name__}"
+                + (": wrap it with autograd_gpu.as_tensor" if type(x).__name__ in ("ndarray", "list", "tuple") else "")
+            )
+    raise TypeError(f"{op.name}() needs at least one Tensor")
+
+
+def _promote(op: Op, inputs: Sequence[Tensor], dtype: Any) -> list[Tensor]:
+    """The inputs with those that take part in promotion cast to `dtype`: an op like any other, so its gradient is cast back."""
+    return [words.astype(x, dtype=dtype) if i in op.promoted and x.data.dtype != dtype else x for i, x in enumerate(inputs)]
+
+
+def _explain(op: Op, inputs: Sequence[Tensor], error: Exception) -> None:
+    """Raise what PyTorch raises in place of NumPy's `error`, if the shapes or devices of the inputs are to blame."""
+    given = [x for x in inputs if x.data is not None]
+    devices = list(dict.fromkeys(str(x.device) for x in given))
+    if len(devices) > 1:
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {devices[0]} and {devices[1]}, "
+            f"in {op.name}(): move one with .to('{devices[0]}')"
+        ) from None
+    if op.kind != "elementwise":
+        return
+    for x in given:
+        for y in given:
+            for back in range(1, min(x.ndim, y.ndim) + 1):
+                m, n = x.shape[-back], y.shape[-back]
+                if m != n and 1 not in (m, n):
+                    raise RuntimeError(
+                        f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension "
+                        f"{max(x.ndim, y.ndim) - back}: {op.name}() of shapes {list(x.shape)} and {list(y.shape)}"
+                    ) from None
+    if isinstance(error, TypeError):
+        raise RuntimeError(f"\"{op.name}\" not implemented for {', '.join(str(x.dtype) for x in given)}: {error}") from None

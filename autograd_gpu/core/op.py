@@ -1,0 +1,251 @@
+"""What the dispatcher and the engine must know of an op: its rules, and per set of inputs needing gradients a Plan.
+
+An op is declared with the decorators of core.primitive, whose head explains rules and what they save.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from .. import backend
+from ..backend.promotion import category
+from .graph import Fan, Node, Output, words
+from .tensor import Tensor
+
+
+class Rule(NamedTuple):
+    """The gradient of one input: `function(xp, g, *names)`."""
+
+    function: Callable
+    names: tuple[str, ...]
+
+
+def _documented() -> None:
+    """A function with `...` for a body."""
+    ...
+
+
+def _undocumented() -> None: ...
+
+
+_BODY_LEFT_OUT = {_documented.__code__.co_code, _undocumented.__code__.co_code}
+
+
+class Op:
+    """A differentiable function of arrays: its forward, its rules, and what the dispatcher must know about it."""
+
+    def __init__(
+        self,
+        forward: Callable,
+        rules: dict[str, Callable],
+        kind: str,
+        outputs: tuple[str, ...] | str = "out",
+        view: bool = False,
+        promote: bool | tuple[str, ...] = False,
+        jvp: Any = None,
+        write: Callable | None = None,
+    ):
+        self.name = forward.__name__.lstrip("_")
+        self.is_word = forward.__code__.co_code in _BODY_LEFT_OUT
+        self.forward = forward
+        self.kind = kind
+        self.view = view
+        self.jvp = jvp
+        self.write = write
+        parameters = list(inspect.signature(forward).parameters.values())[1:]
+        self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+        self.keywords = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self.outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        self.several = not isinstance(outputs, str) or outputs == "*"
+        self.broadcasts = kind in ("elementwise", "bilinear")
+        self.promoted = range(len(self.inputs)) if promote is True else [self.inputs.index(n) for n in promote or ()]
+        self.rules = {name: Rule(f, tuple(inspect.signature(f).parameters)[2:]) for name, f in rules.items()}
+        self.lanes = Lanes(self)
+        self._check()
+
+    def _check(self) -> None:
+        known = {*self.inputs, *self.keywords, *(f"{n}_shape" for n in self.inputs)}
+        known |= set() if self.outputs == ("*",) else set(self.outputs)
+        for name, rule in self.rules.items():
+            if name not in self.inputs:
+                raise TypeError(f"{self.name}: a rule is given for '{name}', which is none of its inputs {self.inputs}")
+            for wanted in rule.names:
+                if wanted not in known:
+                    raise TypeError(f"{self.name}: the rule for '{name}' names '{wanted}'; it can name {sorted(known)}")
+
+    def input_name(self, i: int) -> str:
+        """The name of the i-th input of a call; those of a variadic op share one."""
+        return self.inputs[min(i, len(self.inputs) - 1)]
+
+    def differentiable(self, i: int) -> bool:
+        """Whether there is a rule for the i-th input."""
+        return self.input_name(i) in self.rules
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+class Lane:
+    """An op on one kind of array: the vocabulary, the forward over it, and the plans by the set of inputs needing gradients."""
+
+    __slots__ = ("xp", "forward", "plans")
+
+    def __init__(self, op: Op, xp: Any):
+        self.xp = xp
+        forward = getattr(xp, op.name) if op.is_word else partial(op.forward, xp)
+        fused, _ = xp.fused.get(op.name, (None, None))
+        self.forward = forward if fused is None else _may_decline(fused, forward)
+        self.plans = Plans(op, xp)
+
+
+class Lanes(dict):
+    """The class of an array -> the Lane of it, made when first asked for."""
+
+    def __init__(self, op: Op):
+        self.op = op
+
+    def __missing__(self, kind: type) -> Lane:
+        lane = self[kind] = Lane(self.op, backend.of(kind))
+        return lane
+
+
+class Plans(dict):
+    """mask -> Plan, made when first asked for. Bit i of the mask is set if input i needs a gradient."""
+
+    def __init__(self, op: Op, xp: Any):
+        self.op = op
+        self.xp = xp
+
+    def __missing__(self, mask: int) -> Plan:
+        plan = self[mask] = Plan(self.op, self.xp, mask)
+        return plan
+
+
+def _may_decline(fused: Callable, plain: Callable) -> Callable:
+    """`fused`, or `plain` for the arguments that `fused` does not take."""
+
+    def either(*args: Any, **kw: Any) -> Any:
+        out = fused(*args, **kw)
+        return plain(*args, **kw) if out is NotImplemented else out
+
+    return either
+
+
+class Plan:
+    """What one op does for backward when a given set of its inputs needs gradients.
+
+    keep(*outputs, *inputs, **keywords)   -> what is saved, from the arrays of a call
+    pull(xp, g, *saved)                   -> the gradients of those inputs, in order
+    sources                               per saved item where it came from: ("input", i), ("output", k) or ("constant", None)
+    """
+
+    __slots__ = ("op", "xp", "mask", "needed", "names", "sources", "keep", "pull", "rules")
+
+    def __init__(self, op: Op, xp: Any, mask: int):
+        self.op, self.xp, self.mask = op, xp, mask
+        self.needed = [i for i in range(mask.bit_length()) if mask >> i & 1]
+        active = [op.rules[name] for name in dict.fromkeys(op.input_name(i) for i in self.needed)]
+        # a variadic input's arrays come last, because there can be any number of them
+        self.names = sorted(dict.fromkeys(n for rule in active for n in rule.names), key=lambda n: n == op.variadic)
+        self.sources = [self._source(n) for n in self.names]
+        self.rules = [(rule.function, [self.names.index(n) for n in rule.names]) for rule in active]
+        self.keep = self._compile_keep()
+        self.pull = self._compile_pull(active)
+
+    def _source(self, name: str) -> tuple[str, int | None]:
+        if name in self.op.outputs:
+            return "output", self.op.outputs.index(name)
+        if name in self.op.inputs:
+            return "input", self.op.inputs.index(name)
+        return "constant", None
+
+    # The two functions below are written as text and evaluated, as NamedTuple does it, so that saving and pulling are one
+    # plain call each. For mul with both inputs needing gradients:
+    #   keep = lambda out, a, b: (b, a,)
+    #   pull = lambda xp, g, b, a: (rule_0(xp, g, b), rule_1(xp, g, a),)
+
+    def _compile_keep(self) -> Callable:
+        op, star = self.op, self.op.variadic
+        values = []
+        for name, (kind, _) in zip(self.names, self.sources, strict=True):
+            if name == star:
+                values.append(f"*{name}")
+            elif kind != "constant" or name in op.keywords:
+                values.append(name)
+            elif name == f"{star}_shape":
+                values.append(f"[x.shape for x in {star}]")
+            else:
+                values.append(f"{name.removesuffix('_shape')}.shape")
+        outputs = ["outs"] if op.outputs == ("*",) else list(op.outputs)
+        inputs = ["*" + n if n == star else n for n in op.inputs]
+        keywords = ([] if star or not op.keywords else ["*"]) + [
+            n if d is inspect.Parameter.empty else f"{n}=default_{n}" for n, d in op.keywords.items()
+        ]
+        scope = {f"default_{n}": d for n, d in op.keywords.items()}
+        head = ", ".join(outputs + inputs + keywords)
+        return eval(f"lambda {head}: ({_tuple(values)})", scope)
+
+    def _compile_pull(self, active: list[Rule]) -> Callable:
+        star = self.op.variadic
+        scope: dict[str, Any] = {f"rule_{i}": rule.function for i, rule in enumerate(active)}
+        calls = []
+        for i, rule in enumerate(active):
+            calls.append(f"rule_{i}({', '.join(['xp', 'g', *('*' + n if n == star else n for n in rule.names)])})")
+        head = ", ".join(["xp", "g", *("*" + n if n == star else n for n in self.names)])
+        if star in self.op.rules:  # its rule gives the gradients of all: pick those that are needed
+            scope["pick"] = lambda grads: [grads[i] for i in self.needed]
+            return eval(f"lambda {head}: pick({calls[0]})", scope)
+        plain = eval(f"lambda {head}: ({_tuple(calls)})", scope)
+        _, fused = self.xp.fused.get(self.op.name, (None, None))
+        if fused is None:
+            return plain
+        names, needed = self.names, tuple(self.op.input_name(i) for i in self.needed)
+
+        def pull(xp: Any, g: Any, *saved: Any) -> Any:
+            if xp is words:
+                return plain(xp, g, *saved)
+            grads = fused(xp, g, needed, **dict(zip(names, saved, strict=False)))
+            return plain(xp, g, *saved) if grads is NotImplemented else grads
+
+        return pull
+
+    def pull_only(self, xp: Any, g: Any, saved: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+        """As `pull`, running only the rules of the wanted edges: None stands for the others."""
+        if self.op.variadic in self.op.rules or all(wanted):
+            return [grad if want else None for grad, want in zip(self.pull(xp, g, *saved), wanted, strict=True)]
+        return [
+            rule(xp, g, *(saved[p] for p in places)) if want else None
+            for want, (rule, places) in zip(wanted, self.rules, strict=True)
+        ]
+
+    def source(self, i: int) -> tuple[str, int | None]:
+        """Where the i-th saved item came from; the arrays of a variadic input are the last ones."""
+        last = len(self.sources) - 1
+        kind, which = self.sources[min(i, last)]
+        return (kind, which + i - last) if i > last else (kind, which)
+
+    def array_places(self, saved: Sequence[Any]) -> list[int]:
+        """Which of the saved items are arrays of the call, as opposed to shapes and keywords."""
+        return [i for i in range(len(saved)) if self.source(i)[0] != "constant"]
+
+    def as_tensors(self, node: Node) -> list[Any]:
+        """What `node` saved, its arrays as Tensors in their places in the graph: what a rule needs to be differentiated."""
+        edges = dict(zip(self.needed, node.edges, strict=True))
+        result = []
+        for i, value in enumerate(node.saved):
+            kind, which = self.source(i)
+            if kind == "input":
+                value = Tensor(value, edges.get(which))
+            elif kind == "output":
+                made_by = (Output(node, which) if node.__class__ is Fan else node) if category(value.dtype) >= 2 else None
+                value = Tensor(value, made_by)
+            result.append(value)
+        return result
+
+
+def _tuple(items: list[str]) -> str:
+    return "".join(item + ", " for item in items)
