@@ -9,7 +9,7 @@ tensor([6.])
 
 from __future__ import annotations
 
-from . import autograd, ops
+from . import autograd, ops, special
 from .autograd import (
     enable_grad,
     inference_mode,
@@ -19,16 +19,28 @@ from .autograd import (
     set_grad_enabled,
 )
 from .backend import Device as device
+from .core.format import get_printoptions, printoptions, set_printoptions
 from .core.tensor import Size, Tensor
+from .dtypes import *
 from .ops.activation import *
+from .ops.arithmetic import *
+from .ops.comparison import *
+from .ops.convert import *
 from .ops.create import *
 from .ops.elementwise import *
+from .ops.grid import *
 from .ops.index import *
+from .ops.join import *
+from .ops.layout import *
 from .ops.linalg import *
 from .ops.loss import *
+from .ops.order import *
+from .ops.padding import *
+from .ops.parts import *
 from .ops.random import *
 from .ops.reduce import *
 from .ops.shape import *
+from .ops.softmaxes import *
 from .ops.sort import *
 
 __version__ = "0.1.0"

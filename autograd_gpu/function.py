@@ -9,7 +9,7 @@ from typing import Any
 
 from .backend import of
 from .backend.promotion import category
-from .core.graph import NO_GRAD, Fan, Node, Output, mode, outside, set_mode, tick, touch, words
+from .core.graph import NO_GRAD, Fan, Node, mode, outside, set_mode, tick, touch, words
 from .core.inplace import rebase
 from .core.tensor import Tensor
 
@@ -77,7 +77,7 @@ class _Plan:
             if kind == "input":
                 made_by = edges.get(which)
             elif kind == "output" and category(array.dtype) >= 2:
-                made_by = Output(node, which) if isinstance(node, Fan) else node
+                made_by = node.output(which) if isinstance(node, Fan) else node
             tensors.append(None if array is None else Tensor(array, made_by))
         return tensors
 
@@ -206,10 +206,11 @@ def _record(cls: type[Function], ctx: Context, args: tuple, returned: tuple, out
     frame = outside(sys._getframe(2))
     node.code, node.lasti = frame.f_code, frame.f_lasti
     if isinstance(node, Fan):
+        node.made = {}
         node.outs = [(y.data.shape, y.data.dtype) if isinstance(y, Tensor) and ctx._materialize else None for y in outputs]
     for k, (y, carries) in enumerate(zip(outputs, carriers, strict=True)):
         if carries:
-            made_by = Output(node, k) if isinstance(node, Fan) else node
+            made_by = node.output(k) if isinstance(node, Fan) else node
             if any(y is d for d in ctx._dirty):
                 rebase(y, made_by)
             else:

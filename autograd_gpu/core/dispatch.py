@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import backend
 from ..backend.promotion import category, default_dtype, result_type
-from .graph import NO_GRAD, Fan, Node, Output, mode, ours, outside, tick, unusual, words
+from .graph import NO_GRAD, Fan, Node, mode, ours, outside, tick, unusual, words
 from .op import Lane, Op, Plan
 from .tensor import Tensor
 from .views import note_view
@@ -125,8 +125,11 @@ def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
         dtype = inputs[op.promoted[0]].data.dtype
         for i in op.promoted:
             if inputs[i].data.dtype is not dtype:
+                if op.errors is not None:
+                    op.errors(*inputs)
                 inputs = _promote(op, inputs, result_type([inputs[i].data for i in op.promoted]))
                 nodes = [x.node for x in inputs]
+                dtype = inputs[op.promoted[0]].data.dtype
                 break
     arrays = [x.data for x in inputs]
     lane = op.lanes[arrays[0].__class__]
@@ -184,9 +187,10 @@ def _several(op: Op, lane: Lane, inputs: Sequence[Tensor], arrays: list, keyword
             carriers[0].node = node
         else:
             node.outs = [(t.data.shape, t.data.dtype) for t in tensors]
+            node.made = {}
             for k, t in enumerate(tensors):
                 if category(t.data.dtype) >= 2:
-                    t.node = Output(node, k)
+                    t.node = node.output(k)
         outs = [t.data for t in tensors]
         node.saved = plan.keep(*([outs] if op.outputs == ("*",) else outs), *arrays, **keywords)
     if op.view:
@@ -242,7 +246,7 @@ def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
     for i, x in enumerate(inputs):
         if isinstance(x, Tensor):
             lifted.append(x)
-        elif x is None:
+        elif x is None and i not in op.promoted:
             lifted.append(NOTHING)
         elif isinstance(x, NUMBERS):
             among = [inputs[j] for j in op.promoted] if i in op.promoted else [x]
@@ -254,7 +258,7 @@ def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
 
 def _refuse(op: Op, inputs: Sequence[Any]) -> None:
     for i, x in enumerate(inputs):
-        if not isinstance(x, Tensor) and not (isinstance(x, NUMBERS) or x is None):
+        if not isinstance(x, (Tensor, *NUMBERS)) and (x is not None or i in op.promoted):
             raise TypeError(
                 f"{op.name}(): argument '{op.input_name(i)}' (position {i + 1}) must be Tensor, not {type(x).__name__}"
                 + (": wrap it with autograd_gpu.as_tensor" if type(x).__name__ in ("ndarray", "list", "tuple") else "")
@@ -276,6 +280,8 @@ def _explain(op: Op, inputs: Sequence[Tensor], error: Exception) -> None:
             f"Expected all tensors to be on the same device, but found at least two devices, {devices[0]} and {devices[1]}, "
             f"in {op.name}(): move one with .to('{devices[0]}')"
         ) from None
+    if op.errors is not None:
+        op.errors(*given)
     if op.kind != "elementwise":
         return
     for x in given:

@@ -171,7 +171,7 @@ def _accumulate(leaf: Leaf, entry: list, create: bool) -> None:
     """Add a gradient to a leaf's. See NOTE [Owning a gradient]."""
     old = leaf.grad
     if create:
-        leaf.grad = entry[1] if old is None else old + entry[1]
+        leaf.grad = words.clone(entry[1]) if old is None else old + entry[1]
     elif old is None:
         entry[1] = _whole(entry[1])
         own = _alone(entry)
@@ -275,7 +275,7 @@ def backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], reta
     caught = _run(roots, retain, create, only, {t.node for t in computed} or None)
     for t in computed:
         g = caught.get(t.node)
-        if g is not None:
+        if g is not None and not t.retains_grad:
             g = g if create else Tensor(g)
             t.kept = g if t.grad is None else t.grad + g
 

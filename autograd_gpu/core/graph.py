@@ -41,6 +41,7 @@ class Mode(threading.local):
 
 
 mode = Mode()
+_counting = threading.Lock()
 unusual = [0]  # how many threads are in another state: the fast paths read this, which is cheaper than a thread-local
 
 
@@ -48,7 +49,10 @@ def set_mode(state: int) -> int:
     """Set this thread's state and return what it was."""
     before = mode.state
     mode.state = state
-    unusual[0] += bool(state) - bool(before)
+    change = bool(state) - bool(before)
+    if change:
+        with _counting:  # `+=` is no atomic step: a thread may be interrupted in the middle of it
+            unusual[0] += change
     return before
 
 
@@ -79,9 +83,18 @@ class Node:
 
 
 class Fan(Node):
-    """The node of an op with several outputs. `outs` holds shape and dtype of each, for those that get no gradient."""
+    """The node of an op with several outputs. `outs` holds shape and dtype of each, for those that get no gradient; `made`
+    the Output of each, weakly, so that what a rule under create_graph finds saved is in the same place of the graph."""
 
-    __slots__ = ()
+    __slots__ = ("made",)
+
+    def output(self, index: int) -> Output:
+        """The Output at `index`: the one that there is, or a new one."""
+        found = self.made[index]() if index in self.made else None
+        if found is None:
+            found = Output(self, index)
+            self.made[index] = weakref.ref(found)
+        return found
 
 
 class Hooked(Node):
@@ -94,7 +107,7 @@ class Hooked(Node):
 class Output:
     """One output of an op with several: carries its gradient to position `index` at the Fan node, its only edge."""
 
-    __slots__ = ("number", "edges", "index", "hooks")
+    __slots__ = ("number", "edges", "index", "hooks", "__weakref__")
 
     def __init__(self, fan: Fan, index: int):
         self.number = tick()
@@ -170,7 +183,7 @@ class Write:
 
     def __init__(self, memory: Any):
         key = id(memory)
-        self.count = 0
+        self.number = self.count = 0
         self.memory = weakref.ref(memory, lambda _: _writes.pop(key, None))
 
 
@@ -180,14 +193,29 @@ last_write = [0]
 
 def touch(array: Any, op: str) -> None:
     """Note that `op`, called from the user's line now running, writes into the memory of an array."""
+    touch_all([write_of(array)], op, sys._getframe(1))
+
+
+def write_of(array: Any) -> Write:
+    """What is noted of writes to the memory of an array. Who writes to the same arrays again and again keeps it, for `touch_all`."""
     memory = backend.of(array.__class__).memory(array)
     write = _writes.get(id(memory))
     if write is None:
         write = _writes[id(memory)] = Write(memory)
-    frame = outside(sys._getframe(1))
-    write.number = last_write[0] = tick()
-    write.count += 1
-    write.op, write.code, write.lasti = op, frame.f_code, frame.f_lasti
+    return write
+
+
+def touch_all(writes: list[Write], op: str, frame: FrameType) -> None:
+    """Note that `op` writes into all these; `frame` is where to look for the user's line that called it."""
+    frame = outside(frame)
+    code, lasti = frame.f_code, frame.f_lasti
+    number = last_write[0] = tick()
+    for write in writes:
+        write.number = number
+        write.count += 1
+        write.op = op
+        write.code = code
+        write.lasti = lasti
 
 
 def written(array: Any) -> Write | None:

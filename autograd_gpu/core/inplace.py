@@ -167,6 +167,11 @@ def rebase(x: Tensor, node: Any) -> None:
 )
 def put_view(xp: Any, base: Any, value: Any, *, chain: tuple) -> Any:
     """`base` with the region that the view ops in `chain` lead to replaced by `value`."""
-    out = base.copy()
-    xp.copyto(follow(xp, out, chain), value)
-    return out
+    steps = [xp.asarray(base).copy()]
+    for link in chain:
+        steps.append(follow(xp, steps[-1], (link,)))
+    xp.copyto(steps[-1], value)
+    for before, after in zip(steps[-2::-1], steps[:0:-1], strict=True):
+        if xp.memory(after) is not xp.memory(before):  # reshape copies where this copy lies otherwise than the base did
+            xp.copyto(before, xp.reshape(after, shape=before.shape))
+    return steps[0]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import backend
 from ..backend.promotion import category
-from .graph import Fan, Node, Output, words
+from .graph import Fan, Node, words
 from .tensor import Tensor
 
 
@@ -47,6 +47,7 @@ class Op:
         promote: bool | tuple[str, ...] = False,
         jvp: Any = None,
         write: Callable | None = None,
+        errors: Callable | None = None,
     ):
         self.name = forward.__name__.lstrip("_")
         self.is_word = forward.__code__.co_code in _BODY_LEFT_OUT
@@ -55,6 +56,7 @@ class Op:
         self.view = view
         self.jvp = jvp
         self.write = write
+        self.errors = errors
         parameters = list(inspect.signature(forward).parameters.values())[1:]
         self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
@@ -218,9 +220,14 @@ class Plan:
         if self.op.variadic in self.op.rules or all(wanted):
             return [grad if want else None for grad, want in zip(self.pull(xp, g, *saved), wanted, strict=True)]
         return [
-            rule(xp, g, *(saved[p] for p in places)) if want else None
+            rule(xp, g, *self._at(places, saved)) if want else None
             for want, (rule, places) in zip(wanted, self.rules, strict=True)
         ]
+
+    def _at(self, places: Sequence[int], saved: Sequence[Any]) -> list[Any]:
+        """The saved items at `places`, of which that of a variadic input stands for all the last ones."""
+        star = len(self.names) - 1 if self.op.variadic in self.names else None
+        return [value for p in places for value in (saved[p:] if p == star else (saved[p],))]
 
     def source(self, i: int) -> tuple[str, int | None]:
         """Where the i-th saved item came from; the arrays of a variadic input are the last ones."""
@@ -241,7 +248,7 @@ class Plan:
             if kind == "input":
                 value = Tensor(value, edges.get(which))
             elif kind == "output":
-                made_by = (Output(node, which) if node.__class__ is Fan else node) if category(value.dtype) >= 2 else None
+                made_by = (node.output(which) if node.__class__ is Fan else node) if category(value.dtype) >= 2 else None
                 value = Tensor(value, made_by)
             result.append(value)
         return result

@@ -34,6 +34,7 @@ from typing import Any
 from .dispatch import any_arity, attach, binary, general, unary
 from .graph import words
 from .op import Op
+from .straight import straight
 
 __all__ = ["attach", "bilinear", "elementwise", "general", "linear", "nondifferentiable", "primitive"]
 
@@ -41,12 +42,15 @@ __all__ = ["attach", "bilinear", "elementwise", "general", "linear", "nondiffere
 def _declare(op: Op) -> Callable:
     """The function that calls `op`, which becomes a word of the Tensors' vocabulary."""
     plain = not op.keywords and not op.variadic and not op.view and not op.several and op.promoted
+    plain = plain and op.kind != "bilinear" and set(op.inputs) <= set(op.rules)  # the fast paths take it that a gradient flows to every input
     if plain and len(op.inputs) == 1:
         call = unary(op)
     elif plain and len(op.inputs) == 2:
         call = binary(op)
-    else:
+    elif op.variadic or op.several:
         call = any_arity(op)
+    else:
+        call = straight(op)
     call.op = op
     call.__name__ = call.__qualname__ = op.name
     call.__module__ = op.forward.__module__
@@ -84,17 +88,27 @@ def linear(rule: Callable | None = None, *, view: bool = False, promote: Any = F
     return _decorator("linear", rule, rules, view=view, promote=promote, outputs=outputs)
 
 
-def bilinear(*, promote: Any = False, **rules: Callable) -> Callable:
-    """Declare an op that is linear in each of two inputs: its JVP is f(da, b) + f(a, db)."""
-    return _decorator("bilinear", None, rules, promote=promote)
+def bilinear(*, promote: Any = False, errors: Callable | None = None, **rules: Callable) -> Callable:
+    """Declare an op that is linear in each of two inputs: its JVP is f(da, b) + f(a, db).
+
+    `errors(*inputs)`, here and in `primitive`, raises PyTorch's error for inputs that the op does not take. It is asked where the
+    forward raised, and where dtypes differ, which are then not promoted."""
+    return _decorator("bilinear", None, rules, promote=promote, errors=errors)
 
 
 def primitive(
-    rule: Callable | None = None, *, jvp: Any = None, outputs: Any = "out", promote: Any = False, write: Any = None, **rules: Callable
+    rule: Callable | None = None,
+    *,
+    jvp: Any = None,
+    outputs: Any = "out",
+    promote: Any = False,
+    write: Any = None,
+    errors: Callable | None = None,
+    **rules: Callable,
 ) -> Callable:
     """Declare any other differentiable op. jvp: "symmetric" if the Jacobian is its own transpose, or a function
     (xp, tangents, ...) -> tangent. `outputs` names the outputs of an op with several, or is "*" for any number."""
-    return _decorator("primitive", rule, rules, jvp=jvp, outputs=outputs, promote=promote, write=write)
+    return _decorator("primitive", rule, rules, jvp=jvp, outputs=outputs, promote=promote, write=write, errors=errors)
 
 
 def nondifferentiable(*, promote: Any = False, outputs: Any = "out") -> Callable:

@@ -9,9 +9,10 @@ import numpy as np
 
 from .. import backend
 from .graph import Hooked, Leaf, Node, written
+from .interop import Interop
 
 
-class Tensor:
+class Tensor(Interop):
     """An n-dimensional array that remembers how it was computed. Made by `tensor`, `zeros`, `randn` and the like.
 
     >>> import autograd_gpu as ag
@@ -132,24 +133,25 @@ class Tensor:
         """Keep the gradient of this computed tensor in `.grad` when backward passes it. Nothing to do for leaves."""
         if self.node is None:
             raise RuntimeError("can't retain_grad on a Tensor that has requires_grad=False")
-        if self.is_leaf or getattr(self, "kept", False) is None:
+        if self.is_leaf or self.retains_grad:
             return
-        self.kept = None
+        self.kept = getattr(self, "kept", None)
         me = weakref.ref(self)
 
         def keep(g: Tensor) -> None:
             tensor = me()
             if tensor is not None:
-                tensor.kept = g if tensor.kept is None else tensor.kept + g
+                tensor.kept = g.clone() if tensor.kept is None else tensor.kept + g
 
-        self.register_hook(keep)
+        self.register_hook(keep, _RETAIN)
 
     @property
     def retains_grad(self) -> bool:
         """Whether `retain_grad` was called on this computed tensor."""
-        return not self.is_leaf and hasattr(self, "kept")
+        node = self.node
+        return not self.is_leaf and node.__class__ is not Node and bool(node.hooks) and _RETAIN in node.hooks
 
-    def register_hook(self, hook: Any) -> Handle:
+    def register_hook(self, hook: Any, key: Any = None) -> Handle:
         """Call `hook(grad)` when the gradient of this tensor is known; what it returns, if not None, replaces it."""
         node = self.node
         if node is None:
@@ -159,7 +161,10 @@ class Tensor:
             node.hooks = {}
         elif node.hooks is None:
             node.hooks = {}
-        return Handle(node.hooks, hook)
+        handle = Handle(node.hooks, hook, key)
+        if _RETAIN in node.hooks:  # comes last, whatever was registered after it
+            node.hooks[_RETAIN] = node.hooks.pop(_RETAIN)
+        return handle
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> Handle:
         """Call `hook(tensor)` after backward has accumulated a gradient in this leaf."""
@@ -237,9 +242,9 @@ class Handle:
 
     __slots__ = ("_hooks", "_key")
 
-    def __init__(self, hooks: dict, hook: Any):
+    def __init__(self, hooks: dict, hook: Any, key: Any = None):
         self._hooks = hooks
-        self._key = object()
+        self._key = object() if key is None else key
         hooks[self._key] = hook
 
     def remove(self) -> None:

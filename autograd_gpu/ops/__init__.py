@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import activation, create, elementwise, index, linalg, loss, random, reduce, shape, sort
+from . import activation, arithmetic, comparison, convert, create, elementwise, grid, index, join, layout, linalg, loss, order, padding, parts, random, reduce, shape, softmaxes, sort
 
-FAMILIES = (elementwise, activation, reduce, shape, index, sort, linalg, loss, create, random)
+FAMILIES = (arithmetic, elementwise, comparison, activation, reduce, softmaxes, shape, order, parts, join, padding, layout, index, sort, linalg, loss, create, convert, grid, random)
 
 from . import methods  # noqa: E402 (attaches what the families have declared)
 

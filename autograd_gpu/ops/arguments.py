@@ -28,7 +28,8 @@ def axes_of(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(ndim))
     if hasattr(dim, "__index__"):
-        return (axis_of(dim, ndim),) if ndim else ()
+        axis = axis_of(dim, ndim)
+        return (axis,) if ndim else ()
     axes = tuple(axis_of(d, ndim) for d in dim)
     if len(set(axes)) < len(axes):
         raise RuntimeError(f"dim {next(a for a in axes if axes.count(a) > 1)} appears multiple times in the list of dims")

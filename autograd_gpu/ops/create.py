@@ -1,7 +1,436 @@
-"""Making tensors, and converting them."""
+"""Making tensors: from data, and filled with a value."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
-METHODS: tuple[str, ...] = ()  # those that are methods of Tensor too
-IN_PLACE: tuple[str, ...] = ()  # those that have an in-place form, a method and a function with an underscore
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend.promotion import bfloat16, category, default_dtype, promote_types, scalar_dtype
+from ..core.graph import words
+from ..core.tensor import Tensor
+from .arguments import dtype_of, shape_of
+
+__all__ = [
+    "as_tensor",
+    "asarray",
+    "empty",
+    "empty_like",
+    "from_numpy",
+    "full",
+    "full_like",
+    "ones",
+    "ones_like",
+    "scalar_tensor",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+METHODS: tuple[str, ...] = ("new_empty", "new_full", "new_ones", "new_tensor", "new_zeros")
+IN_PLACE: tuple[str, ...] = ()
+
+
+# -- where and how -----------------------------------------------------------------------------------------------------
+
+
+def place_of(device: Any) -> backend.Device:
+    """The Device meant by one, by a name, by the number of a CUDA device, or by None, the default."""
+    if device is None:
+        return backend.CPU
+    return backend.Device("cuda", device) if isinstance(device, int) else backend.Device(device)
+
+
+def made(array: Any, requires_grad: bool) -> Tensor:
+    """A new tensor of an array."""
+    t = Tensor(array)
+    return t.requires_grad_() if requires_grad else t
+
+
+def sizes_of(name: str, size: Sequence[Any], keyword: Any = None) -> tuple[int, ...]:
+    """The shape that a factory was given, as `f(2, 3)`, `f((2, 3))` or `f(size=(2, 3))`.
+
+    Raises RuntimeError for a negative size."""
+    shape = shape_of(size if keyword is None else (keyword,))
+    if shape and min(shape) < 0:
+        raise RuntimeError(f"{name}: Dimension size must be non-negative, but got shape {list(shape)}")
+    return shape
+
+
+# -- from data ---------------------------------------------------------------------------------------------------------
+
+_ARRAY_DTYPES = {
+    d: d
+    for d in map(np.dtype, ("f2", "f4", "f8", "c8", "c16", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"))
+}
+_ARRAY_DTYPES[bfloat16] = bfloat16
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The array itself, or one of the same elements whose dtype is the very object that this package compares with.
+
+    Raises TypeError for dtypes that no tensor has, such as strings and objects."""
+    if array.__class__ is not np.ndarray:
+        array = np.asarray(array)
+    known = _ARRAY_DTYPES.get(array.dtype)
+    if known is None:
+        if array.dtype.newbyteorder() in _ARRAY_DTYPES:
+            return array.astype(_ARRAY_DTYPES[array.dtype.newbyteorder()])
+        raise TypeError(
+            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
+            f"{', '.join(d.name for d in _ARRAY_DTYPES)}."
+        )
+    return array if array.dtype is known else array.view(known)
+
+
+def cast(array: Any, dtype: np.dtype | None) -> Any:
+    """The array, or a copy in another dtype if that is not its own. Complex numbers lose their imaginary part."""
+    if dtype is None or array.dtype == dtype:
+        return array
+    xp = backend.of(array.__class__)
+    return xp.astype(array.real if array.dtype.kind == "c" != dtype.kind else array, dtype=dtype)
+
+
+def _is_sequence(data: Any) -> bool:
+    return hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict))
+
+
+def _dtypes_in(data: Any, found: set[np.dtype]) -> None:
+    """Collect the dtypes of the numbers and arrays in nested sequences."""
+    if not _is_sequence(data):
+        data = (data,)
+    for kind in set(map(type, data)):  # a loop in C: most often all items are of one type
+        if kind in (float, int, bool, complex):
+            found.add(scalar_dtype(kind()))
+        else:
+            for x in data:
+                if type(x) is not kind:
+                    continue
+                if isinstance(getattr(x, "dtype", None), np.dtype):
+                    found.add(x.dtype)
+                elif isinstance(x, (int, float, complex)):
+                    found.add(scalar_dtype(x))
+                elif _is_sequence(x):
+                    _dtypes_in(x, found)
+                elif isinstance(x, str):
+                    raise ValueError(f"too many dimensions '{kind.__name__}': a tensor holds numbers")
+                else:
+                    raise RuntimeError(f"Could not infer dtype of {kind.__name__}")
+
+
+def _without_tensors(data: Any) -> Any:
+    """Nested sequences with the Tensors in them made numbers."""
+    if isinstance(data, Tensor):
+        if data.data.size != 1:
+            raise ValueError(
+                f"only one element tensors can be converted to Python scalars, and this one has shape {list(data.shape)}: "
+                "use stack() to join tensors"
+            )
+        return data.item()
+    if isinstance(data, np.ndarray) or not _is_sequence(data):
+        return data
+    return [_without_tensors(x) for x in data]
+
+
+def _why_ragged(data: Any) -> Exception:
+    """What is wrong with nested sequences that are no array."""
+    lengths = []
+    first = data
+    while _is_sequence(first):
+        lengths.append(len(first))
+        if not lengths[-1]:
+            break
+        first = first[0]
+
+    def check(x: Any, dim: int) -> Exception | None:
+        if dim == len(lengths):
+            return TypeError(f"must be a number, not {type(x).__name__}, at dim {dim}") if _is_sequence(x) else None
+        if not _is_sequence(x):
+            return TypeError(f"not a sequence: {type(x).__name__} where a sequence of length {lengths[dim]} is expected at dim {dim}")
+        if len(x) != lengths[dim]:
+            return ValueError(f"expected sequence of length {lengths[dim]} at dim {dim} (got {len(x)})")
+        return next((error for error in (check(y, dim + 1) for y in x) if error is not None), None)
+
+    return check(data, 0) or ValueError("these nested sequences do not form an array")
+
+
+def _from_python(data: Any, dtype: np.dtype | None) -> np.ndarray:
+    """A new array of Python numbers in nested sequences."""
+    if isinstance(data, str):
+        raise TypeError("tensor(): invalid data type 'str'")
+    found: set[np.dtype] = set()
+    _dtypes_in(data, found)
+    own = reduce(promote_types, found) if found else default_dtype[0]
+    target = own if dtype is None else dtype
+    try:
+        if category(target) >= category(own) >= 2:
+            return np.array(data, dtype=target)
+        array = np.array(data, dtype=own)  # integers go by way of int64, to see which do not fit
+    except OverflowError:
+        raise ValueError("Overflow when unpacking long long: integers must fit in 64 bits") from None
+    except (ValueError, TypeError) as error:
+        if any(isinstance(x, Tensor) for x in _flat(data)):
+            return _from_python(_without_tensors(data), target)
+        raise _why_ragged(data) from error
+    if category(target) < 3 == category(own):
+        raise TypeError(f"must be real number, not complex, for a tensor of dtype {target}")
+    if category(target) == 1 and array.size and target != own:
+        info = np.iinfo(target)
+        low = -info.max if target.kind == "u" else info.min  # as PyTorch, which lets negative numbers wrap around
+        if not (low <= array.min() and array.max() <= info.max):
+            raise RuntimeError(f"value cannot be converted to type {target} without overflow")
+    return array.astype(target, copy=False)
+
+
+def _flat(data: Any) -> Any:
+    if isinstance(data, Tensor) or not _is_sequence(data):
+        yield data
+    else:
+        for x in data:
+            yield from _flat(x)
+
+
+def _array_of(data: Any, dtype: np.dtype | None, copy: bool) -> Any:
+    """An array of anything that tensors are made of."""
+    if isinstance(data, Tensor):
+        data = data.data
+    if data.__class__ not in backend._speakers:
+        if isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__"):
+            data = np.asarray(data)
+        else:
+            return _from_python(data, dtype)
+    if isinstance(data, np.ndarray):
+        data = native(data)
+    array = cast(data, dtype)
+    return array.copy() if copy and array is data else array
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
+    """A new tensor with a copy of `data`: a number, nested sequences of numbers, an array, or a tensor.
+
+    Without `dtype`, Python floats become the default dtype (float32), ints int64, bools bool, and arrays keep theirs.
+    Raises ValueError or TypeError if the sequences are ragged, RuntimeError for what is no number.
+
+    >>> import autograd_gpu as ag
+    >>> ag.tensor([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    array = _array_of(data, dtype_of(dtype), copy=True)
+    return made(array if device is None else backend.move(array, place_of(device)), requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor, without a copy where it is a tensor or an array of the dtype and on the device asked for.
+
+    >>> import autograd_gpu as ag
+    >>> import numpy as np
+    >>> ag.as_tensor(np.array([1, 2]))
+    tensor([1, 2])
+    """
+    if isinstance(data, Tensor):
+        return data.to(dtype=dtype, device=device)
+    array = _array_of(data, dtype_of(dtype), copy=False)
+    return Tensor(array if device is None else backend.move(array, place_of(device)))
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """`obj` as a tensor. copy: True always copies, False never does (ValueError if it must), None only where it must.
+
+    >>> import autograd_gpu as ag
+    >>> ag.asarray([1, 2], dtype=ag.float32)
+    tensor([1., 2.])
+    """
+    if copy:
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    t = as_tensor(obj, dtype, device)
+    if copy is False and not np.shares_memory(t.data, getattr(obj, "data", None) if isinstance(obj, Tensor) else obj):
+        raise ValueError("can't alias this object with the dtype and device asked for: use copy=None")
+    return t.requires_grad_() if requires_grad else t
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
+    """A tensor that shares the memory of a NumPy array.
+
+    Raises TypeError for anything else, and for dtypes that no tensor has.
+
+    >>> import autograd_gpu as ag
+    >>> import numpy as np
+    >>> a = np.zeros(2)
+    >>> t = ag.from_numpy(a)
+    >>> a[0] = 1
+    >>> t
+    tensor([1., 0.], dtype=autograd_gpu.float64)
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return Tensor(native(ndarray))
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor without dimensions, of the default dtype unless `dtype` says otherwise."""
+    return tensor(s, dtype=default_dtype[0] if dtype is None else dtype, device=device, requires_grad=requires_grad)
+
+
+# -- filled ------------------------------------------------------------------------------------------------------------
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **shape: Any) -> Tensor:
+    """A tensor of zeros. The size is given as ints or as one sequence.
+
+    >>> import autograd_gpu as ag
+    >>> ag.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
+    xp = backend.vocabulary(place_of(device))
+    return made(xp.zeros(sizes_of("zeros", size, **_size(shape)), dtype_of(dtype) or default_dtype[0]), requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **shape: Any) -> Tensor:
+    """A tensor of ones. The size is given as ints or as one sequence.
+
+    >>> import autograd_gpu as ag
+    >>> ag.ones(2, dtype=ag.int64)
+    tensor([1, 1])
+    """
+    xp = backend.vocabulary(place_of(device))
+    return made(xp.ones(sizes_of("ones", size, **_size(shape)), dtype_of(dtype) or default_dtype[0]), requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **shape: Any) -> Tensor:
+    """A tensor whose elements are whatever was in memory. The size is given as ints or as one sequence.
+
+    >>> import autograd_gpu as ag
+    >>> ag.empty(2, 0).shape
+    Size([2, 0])
+    """
+    xp = backend.vocabulary(place_of(device))
+    return made(xp.empty(sizes_of("empty", size, **_size(shape)), dtype_of(dtype) or default_dtype[0]), requires_grad)
+
+
+def _size(keywords: dict[str, Any]) -> dict[str, Any]:
+    """The `size=` of a factory that also takes its size as positional ints."""
+    unknown = [name for name in keywords if name != "size"]
+    if unknown:
+        raise TypeError(f"got an unexpected keyword argument '{unknown[0]}'")
+    return {"keyword": keywords["size"]} if keywords else {}
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with every element `fill_value`, of its dtype unless `dtype` says otherwise.
+
+    >>> import autograd_gpu as ag
+    >>> ag.full((2,), 3.0)
+    tensor([3., 3.])
+    """
+    xp = backend.vocabulary(place_of(device))
+    return made(_filled(xp, sizes_of("full", (size,)), fill_value, dtype_of(dtype)), requires_grad)
+
+
+def _filled(xp: Any, shape: tuple[int, ...], value: Any, dtype: np.dtype | None) -> Any:
+    if isinstance(value, Tensor):
+        value = value.item()
+    value = _array_of(value, dtype, copy=False)
+    return xp.full(shape, value, value.dtype)
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape, dtype and device of `input`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.zeros_like(ag.tensor([1, 2]))
+    tensor([0, 0])
+    """
+    xp = _xp_like(input, device)
+    return made(xp.zeros(input.data.shape, dtype_of(dtype) or input.data.dtype), requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of the shape, dtype and device of `input`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.ones_like(ag.tensor([1.5, 2.5]))
+    tensor([1., 1.])
+    """
+    xp = _xp_like(input, device)
+    return made(xp.ones(input.data.shape, dtype_of(dtype) or input.data.dtype), requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the shape, dtype and device of `input` whose elements are whatever was in memory.
+
+    >>> import autograd_gpu as ag
+    >>> ag.empty_like(ag.zeros(2, 0)).shape
+    Size([2, 0])
+    """
+    xp = _xp_like(input, device)
+    return made(xp.empty(input.data.shape, dtype_of(dtype) or input.data.dtype), requires_grad)
+
+
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`fill_value` everywhere, in the shape, dtype and device of `input`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.full_like(ag.zeros(2), 7)
+    tensor([7., 7.])
+    """
+    xp = _xp_like(input, device)
+    return made(_filled(xp, input.data.shape, fill_value, dtype_of(dtype) or input.data.dtype), requires_grad)
+
+
+def _xp_like(t: Tensor, device: Any) -> Any:
+    return backend.of(t.data.__class__) if device is None else backend.vocabulary(place_of(device))
+
+
+def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`, of the dtype and device of this one unless they are given."""
+    return tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+
+def new_zeros(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of the size given and of the dtype and device of this tensor unless they are given."""
+    return zeros(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+
+def new_ones(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of the size given and of the dtype and device of this tensor unless they are given."""
+    return ones(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+
+def new_empty(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """An empty tensor of the size given and of the dtype and device of this tensor unless they are given."""
+    return empty(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+
+def new_full(
+    self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`fill_value` in the size given and the dtype and device of this tensor unless they are given."""
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+
+# -- the words that make constants in rules ----------------------------------------------------------------------------
+
+
+def _constant_words() -> None:
+    """What rules make constants with, for Tensors: the same names that the vocabularies of arrays have."""
+    cpu = backend.cpu
+    words.zeros = lambda shape, dtype: Tensor(cpu.zeros(shape, dtype))
+    words.ones = lambda shape, dtype: Tensor(cpu.ones(shape, dtype))
+    words.full = lambda shape, value, dtype: Tensor(cpu.full(shape, value, dtype))
+    words.arange = lambda *bounds, **dtype: Tensor(cpu.arange(*bounds, **dtype))
+    words.asarray = lambda x, dtype=None: x if isinstance(x, Tensor) else Tensor(cpu.asarray(x, dtype))
+    words.zeros_like = zeros_like
+    words.ones_like = ones_like
+
+
+_constant_words()

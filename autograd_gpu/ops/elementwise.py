@@ -1,23 +1,302 @@
-"""Ops that work element by element: arithmetic, functions, comparisons."""
+"""Functions of one tensor, element by element: powers, logarithms, trigonometry, rounding, special functions."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..core.graph import words
 from ..core.primitive import elementwise
+from ..core.tensor import Tensor
 
-__all__ = ["mul", "tanh"]
-METHODS: tuple[str, ...] = ("mul", "tanh")  # those that are methods of Tensor too
-IN_PLACE: tuple[str, ...] = ("mul", "tanh")  # those that have an in-place form, a method with an underscore
+__all__ = [
+    "abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "asin", "asinh",
+    "atan", "atanh", "ceil", "cos", "cosh", "deg2rad", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix",
+    "floor", "frac", "heaviside", "lgamma", "log", "log10", "log1p", "log2", "logit", "nan_to_num", "neg", "negative",
+    "polygamma", "positive", "rad2deg", "reciprocal", "round", "rsqrt", "sgn", "sign", "sin", "sinc", "sinh", "sqrt",
+    "square", "tan", "tanh", "trunc",
+]  # fmt: skip
+METHODS: tuple[str, ...] = tuple(name for name in __all__ if name not in ("ndtr",))
+IN_PLACE: tuple[str, ...] = tuple(name for name in METHODS if name not in ("positive",))
+
+LN2, LN10, PI = 0.6931471805599453, 2.302585092994046, 3.141592653589793
+TWO_BY_SQRT_PI, SQRT_PI_BY_TWO, ONE_BY_SQRT_TWO_PI = 1.1283791670955126, 0.886226925452758, 0.3989422804014327
 
 
-@elementwise(a=lambda xp, g, b: g * b, b=lambda xp, g, a: g * a)
-def mul(xp: Any, a: Any, b: Any) -> Any:
-    """The product, element by element, with broadcasting.
+# -- signs and powers --------------------------------------------------------------------------------------------------
+
+
+@elementwise(lambda xp, g: -g)
+def neg(xp: Any, x: Any) -> Any:
+    """The elements with the opposite sign. Raises RuntimeError for bools.
 
     >>> import autograd_gpu as ag
-    >>> ag.mul(ag.tensor([1.0, 2.0]), 3)
-    tensor([3., 6.])
+    >>> ag.neg(ag.tensor([1.0, -2.0]))
+    tensor([-1.,  2.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.sign(x))
+def abs(xp: Any, x: Any) -> Any:
+    """The absolute values. The gradient at 0 is 0.
+
+    >>> import autograd_gpu as ag
+    >>> ag.abs(ag.tensor([1.0, -2.0]))
+    tensor([1., 2.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g: xp.zeros_like(g))
+def sign(xp: Any, x: Any) -> Any:
+    """-1, 0 or 1, as the elements are negative, zero (or NaN), or positive.
+
+    >>> import autograd_gpu as ag
+    >>> ag.sign(ag.tensor([-2.0, 0.0, 3.0]))
+    tensor([-1.,  0.,  1.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * (x + x))
+def square(xp: Any, x: Any) -> Any:
+    """The elements times themselves.
+
+    >>> import autograd_gpu as ag
+    >>> ag.square(ag.tensor([1.0, -2.0]))
+    tensor([1., 4.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, out: g / (out + out))
+def sqrt(xp: Any, x: Any) -> Any:
+    """The square root, NaN of negative numbers.
+
+    >>> import autograd_gpu as ag
+    >>> ag.sqrt(ag.tensor([4.0, 2.0]))
+    tensor([2.0000, 1.4142])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, out: g * out * out * out * -0.5)
+def rsqrt(xp: Any, x: Any) -> Any:
+    """One over the square root.
+
+    >>> import autograd_gpu as ag
+    >>> ag.rsqrt(ag.tensor([4.0, 2.0]))
+    tensor([0.5000, 0.7071])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, out: -g * out * out)
+def reciprocal(xp: Any, x: Any) -> Any:
+    """One over the elements.
+
+    >>> import autograd_gpu as ag
+    >>> ag.reciprocal(ag.tensor([4.0, 0.5]))
+    tensor([0.2500, 2.0000])
+    """
+    ...
+
+
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself. Raises RuntimeError for bools.
+
+    >>> import autograd_gpu as ag
+    >>> ag.positive(ag.tensor([1.0, -2.0]))
+    tensor([ 1., -2.])
+    """
+    if input.data.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+# -- exponentials and logarithms ---------------------------------------------------------------------------------------
+
+
+@elementwise(lambda xp, g, out: g * out)
+def exp(xp: Any, x: Any) -> Any:
+    """e to the power of the elements.
+
+    >>> import autograd_gpu as ag
+    >>> ag.exp(ag.tensor([0.0, 1.0]))
+    tensor([1.0000, 2.7183])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, out: g * out * LN2)
+def exp2(xp: Any, x: Any) -> Any:
+    """2 to the power of the elements.
+
+    >>> import autograd_gpu as ag
+    >>> ag.exp2(ag.tensor([0.0, 3.0]))
+    tensor([1., 8.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, out: g * out + g)
+def expm1(xp: Any, x: Any) -> Any:
+    """exp(x) - 1, accurate for small x.
+
+    >>> import autograd_gpu as ag
+    >>> ag.expm1(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 1.7183])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g / x)
+def log(xp: Any, x: Any) -> Any:
+    """The natural logarithm.
+
+    >>> import autograd_gpu as ag
+    >>> ag.log(ag.tensor([1.0, 2.0]))
+    tensor([0.0000, 0.6931])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g / (x * LN2))
+def log2(xp: Any, x: Any) -> Any:
+    """The logarithm to base 2.
+
+    >>> import autograd_gpu as ag
+    >>> ag.log2(ag.tensor([1.0, 8.0]))
+    tensor([0., 3.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g / (x * LN10))
+def log10(xp: Any, x: Any) -> Any:
+    """The logarithm to base 10.
+
+    >>> import autograd_gpu as ag
+    >>> ag.log10(ag.tensor([1.0, 1000.0]))
+    tensor([0., 3.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g / (x + 1))
+def log1p(xp: Any, x: Any) -> Any:
+    """log(1 + x), accurate for small x.
+
+    >>> import autograd_gpu as ag
+    >>> ag.log1p(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.6931])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g / (x - x * x))
+def _logit(xp: Any, x: Any) -> Any:
+    """The op behind `logit`."""
+    ...
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), the inverse of sigmoid; with `eps`, of x clamped to [eps, 1 - eps].
+
+    >>> import autograd_gpu as ag
+    >>> ag.logit(ag.tensor([0.5, 0.9]))
+    tensor([0.0000, 2.1972])
+    """
+    return words.logit(input if eps is None else words.clamp(input, min=eps, max=1 - eps))
+
+
+# -- trigonometry ------------------------------------------------------------------------------------------------------
+
+
+@elementwise(lambda xp, g, x: g * xp.cos(x))
+def sin(xp: Any, x: Any) -> Any:
+    """The sine of angles in radians.
+
+    >>> import autograd_gpu as ag
+    >>> ag.sin(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8415])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: -g * xp.sin(x))
+def cos(xp: Any, x: Any) -> Any:
+    """The cosine of angles in radians.
+
+    >>> import autograd_gpu as ag
+    >>> ag.cos(ag.tensor([0.0, 1.0]))
+    tensor([1.0000, 0.5403])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, out: g + g * out * out)
+def tan(xp: Any, x: Any) -> Any:
+    """The tangent of angles in radians.
+
+    >>> import autograd_gpu as ag
+    >>> ag.tan(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 1.5574])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.rsqrt(1 - x * x))
+def asin(xp: Any, x: Any) -> Any:
+    """The angle in [-pi/2, pi/2] whose sine this is.
+
+    >>> import autograd_gpu as ag
+    >>> ag.asin(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 1.5708])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: -g * xp.rsqrt(1 - x * x))
+def acos(xp: Any, x: Any) -> Any:
+    """The angle in [0, pi] whose cosine this is.
+
+    >>> import autograd_gpu as ag
+    >>> ag.acos(ag.tensor([0.0, 1.0]))
+    tensor([1.5708, 0.0000])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g / (x * x + 1))
+def atan(xp: Any, x: Any) -> Any:
+    """The angle in (-pi/2, pi/2) whose tangent this is.
+
+    >>> import autograd_gpu as ag
+    >>> ag.atan(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7854])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.cosh(x))
+def sinh(xp: Any, x: Any) -> Any:
+    """The hyperbolic sine.
+
+    >>> import autograd_gpu as ag
+    >>> ag.sinh(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 1.1752])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.sinh(x))
+def cosh(xp: Any, x: Any) -> Any:
+    """The hyperbolic cosine.
+
+    >>> import autograd_gpu as ag
+    >>> ag.cosh(ag.tensor([0.0, 1.0]))
+    tensor([1.0000, 1.5431])
     """
     ...
 
@@ -31,3 +310,257 @@ def tanh(xp: Any, x: Any) -> Any:
     tensor([0.0000, 0.7616])
     """
     ...
+
+
+@elementwise(lambda xp, g, x: g * xp.rsqrt(x * x + 1))
+def asinh(xp: Any, x: Any) -> Any:
+    """The inverse of the hyperbolic sine.
+
+    >>> import autograd_gpu as ag
+    >>> ag.asinh(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8814])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.rsqrt(x * x - 1))
+def acosh(xp: Any, x: Any) -> Any:
+    """The inverse of the hyperbolic cosine, NaN below 1.
+
+    >>> import autograd_gpu as ag
+    >>> ag.acosh(ag.tensor([1.0, 2.0]))
+    tensor([0.0000, 1.3170])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g / (1 - x * x))
+def atanh(xp: Any, x: Any) -> Any:
+    """The inverse of the hyperbolic tangent.
+
+    >>> import autograd_gpu as ag
+    >>> ag.atanh(ag.tensor([0.0, 0.5]))
+    tensor([0.0000, 0.5493])
+    """
+    ...
+
+
+@elementwise(lambda xp, g: xp.deg2rad(g))
+def deg2rad(xp: Any, x: Any) -> Any:
+    """Angles in degrees as radians.
+
+    >>> import autograd_gpu as ag
+    >>> ag.deg2rad(ag.tensor([180.0, 90.0]))
+    tensor([3.1416, 1.5708])
+    """
+    ...
+
+
+@elementwise(lambda xp, g: xp.rad2deg(g))
+def rad2deg(xp: Any, x: Any) -> Any:
+    """Angles in radians as degrees.
+
+    >>> import autograd_gpu as ag
+    >>> ag.rad2deg(ag.tensor([3.1415927, 1.0]))
+    tensor([180.0000,  57.2958])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x, out: g * (xp.cos(x * PI) - out) / (x + (x == 0)))
+def sinc(xp: Any, x: Any) -> Any:
+    """sin(pi x) / (pi x), 1 at 0.
+
+    >>> import autograd_gpu as ag
+    >>> ag.sinc(ag.tensor([0.0, 0.5]))
+    tensor([1.0000, 0.6366])
+    """
+    ...
+
+
+arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+
+
+# -- rounding ----------------------------------------------------------------------------------------------------------
+
+
+@elementwise(lambda xp, g: xp.zeros_like(g))
+def floor(xp: Any, x: Any) -> Any:
+    """The next integer below.
+
+    >>> import autograd_gpu as ag
+    >>> ag.floor(ag.tensor([1.5, -1.5]))
+    tensor([ 1., -2.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g: xp.zeros_like(g))
+def ceil(xp: Any, x: Any) -> Any:
+    """The next integer above.
+
+    >>> import autograd_gpu as ag
+    >>> ag.ceil(ag.tensor([1.5, -1.5]))
+    tensor([ 2., -1.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g: xp.zeros_like(g))
+def trunc(xp: Any, x: Any) -> Any:
+    """The next integer towards zero.
+
+    >>> import autograd_gpu as ag
+    >>> ag.trunc(ag.tensor([1.5, -1.5]))
+    tensor([ 1., -1.])
+    """
+    ...
+
+
+@elementwise(lambda xp, g: xp.zeros_like(g))
+def _round(xp: Any, x: Any) -> Any:
+    """The op behind `round`."""
+    ...
+
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number with `decimals` decimals, negative for tens and hundreds; of two, the even one.
+
+    >>> import autograd_gpu as ag
+    >>> ag.round(ag.tensor([0.5, 1.5, 2.25]))
+    tensor([0., 2., 2.])
+    >>> ag.round(ag.tensor([0.1234, 5.6789]), decimals=2)
+    tensor([0.1200, 5.6800])
+    """
+    if decimals == 0:
+        return words.round(input)
+    if input.data.dtype.kind in "iub":
+        raise RuntimeError(f"round with decimals is not implemented for {input.data.dtype}")
+    factor = 10.0 ** (decimals if decimals > 0 else -decimals)
+    if decimals > 0:
+        return words.div(words.round(words.mul(input, factor)), factor)
+    return words.mul(words.round(words.div(input, factor)), factor)
+
+
+@elementwise(lambda xp, g: g)
+def frac(xp: Any, x: Any) -> Any:
+    """What `trunc` takes away: the part behind the point, with the sign of the element.
+
+    >>> import autograd_gpu as ag
+    >>> ag.frac(ag.tensor([1.5, -1.25]))
+    tensor([ 0.5000, -0.2500])
+    """
+    return x - xp.trunc(x)
+
+
+@elementwise()
+def heaviside(xp: Any, x: Any, values: Any) -> Any:
+    """0 for negative elements, 1 for positive ones, the element of `values` at 0. Has no gradient. Raises RuntimeError if the
+    dtypes differ.
+
+    >>> import autograd_gpu as ag
+    >>> ag.heaviside(ag.tensor([-1.0, 0.0, 2.0]), ag.tensor(0.5))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    return xp.where(x == 0, values, xp.astype(x > 0, dtype=x.dtype))
+
+
+@elementwise(lambda xp, g, x: g * xp.isfinite(x))
+def _nan_to_num(xp: Any, x: Any, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """The op behind `nan_to_num`."""
+    return xp.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """`input` with NaN and the infinities replaced; infinities by default by the largest numbers that the dtype has.
+
+    >>> import autograd_gpu as ag
+    >>> ag.nan_to_num(ag.tensor([float("nan"), float("inf"), 1.0]), posinf=9)
+    tensor([0., 9., 1.])
+    """
+    return words.nan_to_num(input, nan=0.0 if nan is None else nan, posinf=posinf, neginf=neginf)
+
+
+sgn, fix, absolute, negative = sign, trunc, abs, neg
+
+
+# -- special functions -------------------------------------------------------------------------------------------------
+
+
+@elementwise(lambda xp, g, x: g * xp.exp(-x * x) * TWO_BY_SQRT_PI)
+def erf(xp: Any, x: Any) -> Any:
+    """The error function.
+
+    >>> import autograd_gpu as ag
+    >>> ag.erf(ag.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8427])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.exp(-x * x) * -TWO_BY_SQRT_PI)
+def erfc(xp: Any, x: Any) -> Any:
+    """1 - erf(x), accurate where that is small.
+
+    >>> import autograd_gpu as ag
+    >>> ag.erfc(ag.tensor([0.0, 1.0]))
+    tensor([1.0000, 0.1573])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, out: g * xp.exp(out * out) * SQRT_PI_BY_TWO)
+def erfinv(xp: Any, x: Any) -> Any:
+    """The inverse of erf, NaN outside [-1, 1].
+
+    >>> import autograd_gpu as ag
+    >>> ag.erfinv(ag.tensor([0.0, 0.5]))
+    tensor([0.0000, 0.4769])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.exp(x * x * -0.5) * ONE_BY_SQRT_TWO_PI)
+def ndtr(xp: Any, x: Any) -> Any:
+    """The distribution function of the standard normal distribution: `special.ndtr`."""
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.digamma(x))
+def lgamma(xp: Any, x: Any) -> Any:
+    """The logarithm of the absolute value of the gamma function.
+
+    >>> import autograd_gpu as ag
+    >>> ag.lgamma(ag.tensor([0.5, 5.0]))
+    tensor([0.5724, 3.1781])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x: g * xp.polygamma(x, n=1))
+def digamma(xp: Any, x: Any) -> Any:
+    """The derivative of `lgamma`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.digamma(ag.tensor([0.5, 5.0]))
+    tensor([-1.9635,  1.5061])
+    """
+    ...
+
+
+@elementwise(lambda xp, g, x, n: g * xp.polygamma(x, n=n + 1))
+def _polygamma(xp: Any, x: Any, *, n: int) -> Any:
+    """The op behind `polygamma`."""
+    return xp.polygamma(x, n=n)
+
+
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The n-th derivative of `digamma`. Raises RuntimeError for negative n.
+
+    >>> import autograd_gpu as ag
+    >>> ag.polygamma(1, ag.tensor([1.0, 0.5]))
+    tensor([1.6449, 4.9348])
+    """
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    return words.digamma(input) if n == 0 else words.polygamma(input, n=n)

@@ -1,7 +1,469 @@
-"""Products of vectors, matrices and tensors."""
+"""Products of vectors, matrices and batches of matrices, and the linear layer."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
-METHODS: tuple[str, ...] = ()  # those that are methods of Tensor too
-IN_PLACE: tuple[str, ...] = ()  # those that have an in-place form, a method and a function with an underscore
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from ..core.dispatch import NOTHING
+from ..core.graph import words
+from ..core.primitive import bilinear, primitive
+from ..core.tensor import Tensor
+from .arguments import axis_of
+from .contraction import einsum
+
+__all__ = [
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "bmm",
+    "chain_matmul",
+    "dot",
+    "einsum",
+    "ger",
+    "inner",
+    "kron",
+    "linear",
+    "matmul",
+    "matrix_power",
+    "mm",
+    "mv",
+    "outer",
+    "tensordot",
+    "trace",
+    "vdot",
+]
+METHODS: tuple[str, ...] = tuple(name for name in __all__ if name not in ("chain_matmul", "einsum", "linear", "tensordot"))
+IN_PLACE: tuple[str, ...] = ("addbmm", "addmm", "addmv", "addr", "baddbmm")
+
+
+# -- matmul ------------------------------------------------------------------------------------------------------------
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _check_dtypes(a: Tensor, b: Tensor) -> None:
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a.dtype} != {b.dtype}: convert one with .to()")
+
+
+def _matmul_errors(a: Tensor, b: Tensor) -> None:
+    """Raise PyTorch's error if a and b cannot be multiplied."""
+    _check_dtypes(a, b)
+    if a.shape[-1] != b.shape[-2]:
+        if a.ndim == b.ndim == 2:
+            raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({_times(a.shape)} and {_times(b.shape)})")
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: {[*b.shape[:-2], a.shape[-1]]} but got: "
+            f"{list(b.shape[:-1])}: matmul of shapes {list(a.shape)} and {list(b.shape)}"
+        )
+    for back in range(3, min(a.ndim, b.ndim) + 1):
+        m, n = a.shape[-back], b.shape[-back]
+        if m != n and 1 not in (m, n):
+            raise RuntimeError(
+                f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension "
+                f"{max(a.ndim, b.ndim) - back}: matmul of shapes {list(a.shape)} and {list(b.shape)}"
+            )
+
+
+@bilinear(
+    a=lambda xp, g, b: xp.matmul(g, xp.mT(b)), b=lambda xp, g, a: xp.matmul(xp.mT(a), g), promote=True, errors=_matmul_errors
+)
+def _matmul(xp: Any, a: Any, b: Any) -> Any:
+    """The op behind `matmul`: both have two dimensions or more, and the engine sums gradients over broadcast batches."""
+    ...
+
+
+def _check_tensors(name: str, **given: Any) -> None:
+    for position, (argument, x) in enumerate(given.items(), 1):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(x).__name__}")
+
+
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The product of matrices, of batches of matrices (leading dimensions broadcast), or of vectors: the operator @.
+
+    Vectors count as a row on the left and a column on the right, and that dimension is dropped from the result.
+    Raises RuntimeError for shapes that do not fit, different dtypes and tensors without dimensions.
+
+    >>> import autograd_gpu as ag
+    >>> ag.matmul(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), ag.tensor([1.0, 10.0]))
+    tensor([21., 43.])
+    """
+    try:
+        m, n = input.data.ndim, other.data.ndim
+    except AttributeError:
+        _check_tensors("matmul", input=input, other=other)
+        raise
+    if m > 1 < n:
+        return words.matmul(input, other)
+    if m == 0 or n == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D")
+    if m == n == 1:
+        return dot(input, other)
+    if m == 1:
+        out = words.matmul(_reshape(input, (1, *input.data.shape)), other)
+        return _reshape(out, (*out.data.shape[:-2], out.data.shape[-1]))
+    if n == 1 and m == 2:
+        return mv(input, other)
+    out = words.matmul(input, _reshape(other, (*other.data.shape, 1)))
+    return _reshape(out, out.data.shape[:-1])
+
+
+def _reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return words.reshape(x, shape=shape)
+
+
+def _check_ndim(x: Tensor, ndim: int, what: str) -> None:
+    if x.data.ndim != ndim:
+        kind = "matrix" if ndim == 2 else f"{ndim}D tensor"
+        raise RuntimeError(f"{what} must be a {kind}, got {x.data.ndim}-D tensor of shape {list(x.shape)}")
+
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices.
+
+    >>> import autograd_gpu as ag
+    >>> ag.mm(ag.ones(2, 3), ag.ones(3, 1))
+    tensor([[3.],
+            [3.]])
+    """
+    _check_tensors("mm", input=input, mat2=mat2)
+    _check_ndim(input, 2, "self")
+    _check_ndim(mat2, 2, "mat2")
+    return words.matmul(input, mat2)
+
+
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices, (b, n, m) and (b, m, p), without broadcasting.
+
+    >>> import autograd_gpu as ag
+    >>> ag.bmm(ag.ones(2, 1, 3), ag.ones(2, 3, 1))
+    tensor([[[3.]],
+    <BLANKLINE>
+            [[3.]]])
+    """
+    _check_tensors("bmm", input=input, mat2=mat2)
+    _check_ndim(input, 3, "batch1")
+    _check_ndim(mat2, 3, "batch2")
+    _check_batches(input, mat2)
+    return words.matmul(input, mat2)
+
+
+def _check_batches(a: Tensor, b: Tensor) -> None:
+    expected = [a.shape[0], a.shape[2]]
+    if expected != list(b.shape[:2]):
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: {expected} but got: {list(b.shape[:2])}: the shapes "
+            f"are {list(a.shape)} and {list(b.shape)}"
+        )
+
+
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector.
+
+    >>> import autograd_gpu as ag
+    >>> ag.mv(ag.ones(2, 3), ag.tensor([1.0, 2.0, 3.0]))
+    tensor([6., 6.])
+    """
+    _check_tensors("mv", input=input, vec=vec)
+    if input.ndim != 2 or vec.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
+    (n, m), (k,) = input.data.shape, vec.data.shape
+    if m != k:
+        raise RuntimeError(f"size mismatch, got input ({n}), mat ({n}x{m}), vec ({k})")
+    return _reshape(words.matmul(input, _reshape(vec, (k, 1))), (n,))
+
+
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The inner product of two vectors of one length.
+
+    >>> import autograd_gpu as ag
+    >>> ag.dot(ag.tensor([2.0, 3.0]), ag.tensor([2.0, 1.0]))
+    tensor(7.)
+    """
+    _check_tensors("dot", input=input, tensor=tensor)
+    if input.ndim != 1 or tensor.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
+    if input.dtype != tensor.dtype:
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}")
+    (n,), (k,) = input.data.shape, tensor.data.shape
+    if n != k:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{n}] and src [{k}] to have the same number of elements, but got {n} and "
+            f"{k} elements respectively"
+        )
+    return _reshape(words.matmul(_reshape(input, (1, n)), _reshape(tensor, (n, 1))), ())
+
+
+vdot = dot  # they differ for complex numbers only
+
+
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """The inner products of the last dimensions, for all pairs of leading ones; the plain product if one has no dimensions.
+
+    >>> import autograd_gpu as ag
+    >>> ag.inner(ag.ones(2, 3), ag.tensor([1.0, 2.0, 3.0]))
+    tensor([6., 6.])
+    """
+    _check_tensors("inner", input=input, other=other)
+    if not input.ndim or not other.ndim:
+        return input * other
+    if input.shape[-1] != other.shape[-1]:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}"
+        )
+    return tensordot(input, other, ([-1], [-1]))
+
+
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """The products of all pairs of elements of two vectors, as a matrix.
+
+    >>> import autograd_gpu as ag
+    >>> ag.outer(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    _check_tensors("outer", input=input, vec2=vec2)
+    for name, x in (("self", input), ("vec2", vec2)):
+        if x.ndim != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {x.ndim}-D")
+    return _reshape(input, (*input.data.shape, 1)) * vec2
+
+
+ger = outer
+
+
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """The product of a and b summed over pairs of dimensions: the last `dims` of a with the first of b, or those in two lists.
+
+    >>> import autograd_gpu as ag
+    >>> ag.tensordot(ag.ones(2, 3, 4), ag.ones(4, 3), dims=([1, 2], [1, 0]))
+    tensor([12., 12.])
+    """
+    _check_tensors("tensordot", a=a, b=b)
+    if hasattr(dims, "__index__"):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.ndim, b.ndim):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        dims = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    of_a, of_b = ([d] if hasattr(d, "__index__") else list(d) for d in dims)
+    if len(of_a) != len(of_b):
+        raise RuntimeError(f"both dimension lists should have the same length: {of_a} and {of_b}")
+    of_a, of_b = [axis_of(d, a.ndim) for d in of_a], [axis_of(d, b.ndim) for d in of_b]
+    for i, j in zip(of_a, of_b, strict=True):
+        if a.shape[i] != b.shape[j]:
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second has size "
+                f"{b.shape[j]} in dim {j}: the shapes are {list(a.shape)} and {list(b.shape)}"
+            )
+    kept_a, kept_b = [i for i in range(a.ndim) if i not in of_a], [j for j in range(b.ndim) if j not in of_b]
+    shape_a, shape_b = [a.data.shape[i] for i in kept_a], [b.data.shape[j] for j in kept_b]
+    summed = prod(a.data.shape[i] for i in of_a)
+    left = _reshape(words.transpose(a, axes=(*kept_a, *of_a)), (prod(shape_a), summed))
+    right = _reshape(words.transpose(b, axes=(*of_b, *kept_b)), (summed, prod(shape_b)))
+    return _reshape(words.matmul(left, right), (*shape_a, *shape_b))
+
+
+# -- products added to something -----------------------------------------------------------------------------------------
+
+
+def _plus(input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """beta * input + alpha * product; with beta = 0 what is in `input` does not matter, not even NaN."""
+    if alpha != 1:
+        product = product * alpha
+    if beta == 0:
+        return product
+    return (input if beta == 1 else input * beta) + product
+
+
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * (mat1 @ mat2).
+
+    >>> import autograd_gpu as ag
+    >>> ag.addmm(ag.tensor([1.0]), ag.ones(1, 2), ag.ones(2, 2), alpha=3)
+    tensor([[7., 7.]])
+    """
+    return _plus(input, mm(mat1, mat2), beta, alpha)
+
+
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * (mat @ vec)."""
+    return _plus(input, mv(mat, vec), beta, alpha)
+
+
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * outer(vec1, vec2)."""
+    return _plus(input, outer(vec1, vec2), beta, alpha)
+
+
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * bmm(batch1, batch2)."""
+    return _plus(input, bmm(batch1, batch2), beta, alpha)
+
+
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * the sum of the products in the batch."""
+    _check_ndim(batch1, 3, "batch1")
+    _check_ndim(batch2, 3, "batch2")
+    _check_batches(batch1, batch2)
+    return _plus(input, tensordot(batch1, batch2, ([0, 2], [0, 1])), beta, alpha)
+
+
+# -- of matrices ---------------------------------------------------------------------------------------------------------
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of the diagonal of a matrix.
+
+    >>> import autograd_gpu as ag
+    >>> ag.trace(ag.eye(3))
+    tensor(3.)
+    """
+    if input.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    return words.sum(words.diagonal(input, offset=0, axis1=0, axis2=1), axis=(0,))
+
+
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product: `other` times each element of `input`, in blocks.
+
+    >>> import autograd_gpu as ag
+    >>> ag.kron(ag.tensor([[1.0, 2.0]]), ag.ones(2, 1))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    _check_tensors("kron", input=input, other=other)
+    ndim = max(input.ndim, other.ndim)
+    m = (1,) * (ndim - input.ndim) + input.data.shape
+    n = (1,) * (ndim - other.ndim) + other.data.shape
+    left = _reshape(input, tuple(size for a in m for size in (a, 1)))
+    right = _reshape(other, tuple(size for b in n for size in (1, b)))
+    return _reshape(left * right, tuple(a * b for a, b in zip(m, n, strict=True)))
+
+
+def matrix_power(input: Tensor, n: int) -> Tensor:
+    """The n-th power, n >= 0, of a square matrix or of a batch of them, by repeated squaring.
+
+    >>> import autograd_gpu as ag
+    >>> ag.matrix_power(ag.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
+    tensor([[1., 5.],
+            [0., 1.]])
+    """
+    if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
+        raise RuntimeError(f"linalg.matrix_power: A must be batches of square matrices, but they are {list(input.shape)}")
+    if n < 0:
+        raise NotImplementedError(f"matrix_power with n = {n}: negative powers need the inverse, which is not available")
+    if n == 0:
+        return _identity_like(input)
+    result, square = None, input
+    while True:
+        if n & 1:
+            result = square if result is None else words.matmul(result, square)
+        n >>= 1
+        if not n:
+            return result
+        square = words.matmul(square, square)
+
+
+def _identity_like(x: Tensor) -> Tensor:
+    numbers = words.arange(x.data.shape[-1])
+    eye = words.astype(_reshape(numbers, (x.data.shape[-1], 1)) == numbers, dtype=x.dtype)
+    return words.clone(words.broadcast_to(eye, shape=x.data.shape))
+
+
+def chain_matmul(*matrices: Any) -> Tensor:
+    """The product of several matrices, in the order that needs the fewest multiplications.
+
+    >>> import autograd_gpu as ag
+    >>> ag.chain_matmul(ag.ones(2, 3), ag.ones(3, 4), ag.ones(4, 1))
+    tensor([[12.],
+            [12.]])
+    """
+    given = list(matrices[0]) if len(matrices) == 1 and not isinstance(matrices[0], Tensor) else list(matrices)
+    if not given:
+        raise ValueError("chain_matmul(): Expected one or more matrices")
+    for i, x in enumerate(given):
+        _check_ndim(x, 2, f"matrix {i} of chain_matmul")
+    return _chain(given, _best_splits(given), 0, len(given) - 1)
+
+
+def _best_splits(matrices: Sequence[Tensor]) -> dict[tuple[int, int], int]:
+    """Where to split each run of matrices, by the classic table (Cormen et al., Introduction to Algorithms, 14.2)."""
+    sizes = [matrices[0].shape[0], *(x.shape[1] for x in matrices)]
+    cost = {(i, i): 0 for i in range(len(matrices))}
+    split = {}
+    for length in range(1, len(matrices)):
+        for i in range(len(matrices) - length):
+            j = i + length
+            cost[i, j], split[i, j] = min(
+                (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            )
+    return split
+
+
+def _chain(matrices: Sequence[Tensor], split: dict[tuple[int, int], int], i: int, j: int) -> Tensor:
+    if i == j:
+        return matrices[i]
+    k = split[i, j]
+    return words.matmul(_chain(matrices, split, i, k), _chain(matrices, split, k + 1, j))
+
+
+# -- linear ------------------------------------------------------------------------------------------------------------
+
+
+def _rows(xp: Any, x: Any) -> Any:
+    """x as a matrix: all dimensions but the last in one."""
+    return x if x.ndim == 2 else xp.reshape(x, shape=(prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _linear_errors(x: Tensor, weight: Tensor, bias: Tensor = NOTHING) -> None:
+    """Raise PyTorch's error if a linear layer cannot be computed of these."""
+    _check_dtypes(x, weight)
+    if weight.ndim != 2:
+        raise RuntimeError(f"linear(): weight must be a matrix (out, in), but its shape is {list(weight.shape)}")
+    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        rows = x.shape if x.ndim == 2 else (prod(x.shape[:-1]), x.shape[-1] if x.ndim else 1)
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({_times(rows)} and {_times(weight.shape[::-1])}): linear() of input "
+            f"{list(x.shape)} with weight {list(weight.shape)}, whose columns must be as many as the last dimension of the input"
+        )
+    if bias.data is not None:
+        if bias.dtype != x.dtype:
+            raise RuntimeError(f"linear(): input and bias must have the same dtype, but got {x.dtype} and {bias.dtype}")
+        raise RuntimeError(
+            f"The expanded size of the tensor ({weight.shape[0]}) must match the existing size ({bias.shape[-1] if bias.ndim else 1}) "
+            f"at non-singleton dimension 1: bias {list(bias.shape)} with weight {list(weight.shape)}"
+        )
+
+
+@primitive(
+    x=lambda xp, g, weight: xp.matmul(g, weight),
+    weight=lambda xp, g, x: xp.matmul(xp.mT(_rows(xp, g)), _rows(xp, x)),
+    bias=lambda xp, g, bias_shape: xp.sum_to(g, shape=bias_shape),
+    promote=("x", "weight"),
+    errors=_linear_errors,
+)
+def _linear(xp: Any, x: Any, weight: Any, bias: Any) -> Any:
+    """The op behind `linear`."""
+    ...
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight.T + bias as one op, for `input` (..., in), `weight` (out, in) and `bias` (out).
+
+    Raises RuntimeError for shapes that do not fit and for different dtypes.
+
+    >>> import autograd_gpu as ag
+    >>> ag.linear(ag.tensor([1.0, 2.0]), ag.tensor([[1.0, 1.0], [0.0, 3.0]]), ag.tensor([10.0, 20.0]))
+    tensor([13., 26.])
+    """
+    return words.linear(input, weight, NOTHING if bias is None else bias)

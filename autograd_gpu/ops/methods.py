@@ -43,6 +43,9 @@ def _attach() -> None:
         for name in family.METHODS:
             if name not in vars(Tensor):
                 setattr(Tensor, name, getattr(family, name))
+        for name in getattr(family, "PROPERTIES", ()):
+            if name not in vars(Tensor):
+                setattr(Tensor, name, property(getattr(family, name)))
         for name in family.IN_PLACE:
             if name + "_" not in vars(Tensor):
                 setattr(Tensor, name + "_", in_place(getattr(family, name), direct=DIRECT.get(name)))

@@ -12,8 +12,10 @@ PyTorch, second order, non-contiguous and zero-size inputs, methods and in-place
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -68,6 +70,8 @@ class Sample:
     second     whether second derivatives are checked (they are zero, or the op refuses: say why in a comment)
     ints       whether it is also run on int64 versions of its float inputs, comparing value and dtype
     tolerance  relative and absolute, for float64; 1e-4 is used for float32 where larger
+    skip       names of checks that do not apply, as in skip=("zero_size",): say why in a comment. Their names are those of the
+               test functions in tests/ops/test_samples.py without `test_`
     """
 
     name: str
@@ -80,6 +84,7 @@ class Sample:
     ints: bool = False
     tolerance: float = 1e-8
     id: str = field(default="")
+    skip: tuple[str, ...] = ()
 
 
 def S(
@@ -91,7 +96,19 @@ def S(
     second: bool = True,
     ints: bool = False,
     tolerance: float = 1e-8,
+    skip: tuple[str, ...] = (),
     **kw: Any,
 ) -> Sample:
     """A sample: see the head of this file and `Sample`."""
-    return Sample(name, args, kw, torch, dtypes, grad, second, ints, tolerance)
+    return Sample(name, args, kw, torch, dtypes, grad, second, ints, tolerance, skip=skip)
+
+
+def discover() -> list[Sample]:
+    """The samples of all files in this folder, each with an id that says where it stands: "reduce.sum-3"."""
+    found = []
+    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+        seen: dict[str, int] = {}
+        for sample in getattr(importlib.import_module(f"{__name__}.{module}"), "SAMPLES", ()):
+            seen[sample.name] = n = seen.get(sample.name, 0) + 1
+            found.append(replace(sample, id=f"{module}.{sample.name}-{n}"))
+    return found

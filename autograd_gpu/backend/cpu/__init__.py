@@ -8,12 +8,17 @@ import ctypes
 import os
 import warnings
 
+from .activation import *
 from .arrays import *
 from .elementwise import *
+from .extremum import *
 from .index import *
 from .linalg import *
+from .loss import LOSSES
+from .optim import *
 from .reduce import *
 from .shape import *
+from .softmaxes import *
 from .special import *
 
 # NumPy warns where PyTorch is silent: 1/0, log(0), overflow. The filter is for calls made by this package's modules only.
@@ -36,4 +41,4 @@ def _keep_freed_memory() -> None:
 
 _keep_freed_memory()
 
-fused: dict = {}  # name of an op -> (forward, backward), faster than its rule where they do not return NotImplemented
+fused: dict = {**LOSSES}  # name of an op -> (forward, backward), faster than its rule where they do not return NotImplemented

@@ -41,3 +41,25 @@ def memory(x: Any) -> Any:
 def astype(x: Any, *, dtype: Any) -> Any:
     """A copy of x in another dtype."""
     return x.astype(dtype)
+
+
+def clone(x: Any) -> Any:
+    """A copy of x, its dimensions in the same order in memory."""
+    return x.copy("K")
+
+
+def move(x: Any, *, device: Any, source: Any) -> Any:
+    """x copied to another device; `source` is the one it is on, for the way back."""
+    from .. import move
+
+    return move(x, device)
+
+
+def tril(x: Any, *, diagonal: int = 0) -> Any:
+    """x with zeros above a diagonal of its last two dimensions."""
+    return np.tril(x, diagonal)
+
+
+def triu(x: Any, *, diagonal: int = 0) -> Any:
+    """x with zeros below a diagonal of its last two dimensions."""
+    return np.triu(x, diagonal)

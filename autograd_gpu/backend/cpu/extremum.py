@@ -1,0 +1,81 @@
+"""Words for extrema and what they lie at, and for picking elements there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def amax(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
+    """The largest element along axes; NaN if one is NaN."""
+    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
+
+
+def amin(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
+    """The smallest element along axes; NaN if one is NaN."""
+    return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
+
+
+def argmax(x: Any, *, axis: int, keepdims: bool = False) -> Any:
+    """Where the largest element lies along an axis: the first of those that tie; the first NaN if there is one."""
+    return np.argmax(x, axis=axis, keepdims=keepdims)
+
+
+def argmin(x: Any, *, axis: int, keepdims: bool = False) -> Any:
+    """Where the smallest element lies along an axis: the first of those that tie; the first NaN if there is one."""
+    return np.argmin(x, axis=axis, keepdims=keepdims)
+
+
+def argmedian(x: Any, *, axis: int, keepdims: bool = False, omit_nan: bool = False) -> Any:
+    """Where the lower median of each line lies; a NaN if there is one, unless they are left out."""
+    middle = (x.shape[axis] - 1) // 2
+    order = np.argsort(x, axis=axis, kind="stable")  # NaN come last
+    if x.dtype.kind in "fV":
+        numbers = np.add.reduce(x == x, axis=axis, keepdims=True, dtype=np.int64)
+        if omit_nan:
+            middle = np.maximum(numbers - 1, 0) // 2
+        else:
+            middle = np.where(numbers == x.shape[axis], middle, np.minimum(numbers, x.shape[axis] - 1))
+        out = np.take_along_axis(order, middle, axis)
+    else:
+        out = order[(slice(None),) * axis + (slice(middle, middle + 1),)]
+    return out if keepdims else out.squeeze(axis)
+
+
+def argmode(x: Any, *, axis: int, keepdims: bool = False) -> Any:
+    """Where the most frequent element of each line lies: the smallest of those that tie, at its last place."""
+    order = np.argsort(x, axis=axis, kind="stable")
+    ranked = np.take_along_axis(x, order, axis)
+    n = x.shape[axis]
+    places = np.arange(n).reshape((-1,) + (1,) * (x.ndim - axis - 1))
+    starts = np.ones(x.shape, np.bool_)
+    later, earlier = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
+    starts[later] = ranked[later] != ranked[earlier]
+    runs = places - np.maximum.accumulate(np.where(starts, places, 0), axis=axis)  # how many equal ones come before
+    end = np.argmax(runs, axis=axis, keepdims=True)
+    out = np.take_along_axis(order, end, axis)
+    return out if keepdims else out.squeeze(axis)
+
+
+def _places(index: Any, shape: tuple[int, ...], axis: int) -> Any:
+    """Where the elements that lie at `index` along the axis, one a line, stand in the flattened array."""
+    inner = 1
+    for n in shape[axis + 1 :]:
+        inner *= n
+    lines = np.arange(index.size)
+    if inner == 1:
+        return index.reshape(-1) + lines * shape[axis]
+    return (index.reshape(-1) + lines // inner * shape[axis]) * inner + lines % inner
+
+
+def pick(x: Any, index: Any, *, axis: int) -> Any:
+    """The element at `index` of each line along the axis."""
+    return x.reshape(-1)[_places(index, x.shape, axis)].reshape(index.shape)
+
+
+def place(x: Any, index: Any, *, shape: tuple[int, ...], axis: int) -> Any:
+    """Zeros, with the elements of x at `index` of each line along the axis."""
+    out = np.zeros(shape, x.dtype)
+    out.reshape(-1)[_places(index, shape, axis)] = x.reshape(-1)
+    return out

@@ -1,0 +1,428 @@
+"""Module: a part of a network, with its parameters, its buffers and its parts.
+
+NOTE [Attributes]
+    Parameters, buffers and submodules are ordinary attributes of a module, so that reading one in `forward` costs what
+    reading any attribute costs, and they are listed once more, by kind, in the dicts `_parameters`, `_buffers` and `_modules`.
+    `__setattr__` keeps both; so change a module by assigning to its attributes and not in those dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..backend import Device
+from ..backend.promotion import category
+from ..core.graph import touch
+from ..core.tensor import Handle, Tensor
+from .parameter import Parameter
+
+KINDS = ("_parameters", "_buffers", "_modules")
+
+
+class Module:
+    """Base class of all parts of networks. A subclass calls `super().__init__()`, assigns parameters and modules to attributes,
+    and defines `forward`.
+
+    >>> import autograd_gpu as ag
+    >>> class Scale(ag.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = ag.nn.Parameter(ag.tensor(2.0))
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> Scale()(ag.tensor(3.0))
+    tensor(6., grad_fn=<MulBackward0>)
+    """
+
+    training: bool
+    _hooked = False  # whether there are hooks: without, a call pays nothing for them
+
+    def __init__(self) -> None:
+        attributes = self.__dict__
+        attributes["training"] = True
+        for kind in KINDS:
+            attributes[kind] = {}
+        attributes["_not_saved"] = set()
+
+    def forward(self, *input: Any) -> Any:
+        """What the module computes. Every subclass defines it."""
+        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooked:
+            return self._call_hooked(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_hooked(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        for hook in list(self._forward_pre_hooks.values()):
+            replaced = hook(self, args)
+            if replaced is not None:
+                args = replaced if isinstance(replaced, tuple) else (replaced,)
+        result = self.forward(*args, **kwargs)
+        for hook in list(self._forward_hooks.values()):
+            replaced = hook(self, args, result)
+            if replaced is not None:
+                result = replaced
+        return result
+
+    def _hook(self, kind: str, hook: Callable) -> Handle:
+        if not self._hooked:
+            self.__dict__.update(_hooked=True, _forward_pre_hooks={}, _forward_hooks={})
+        return Handle(getattr(self, kind), hook)
+
+    def register_forward_pre_hook(self, hook: Callable) -> Handle:
+        """Call `hook(module, args)` before each forward; what it returns, if not None, replaces the arguments."""
+        return self._hook("_forward_pre_hooks", hook)
+
+    def register_forward_hook(self, hook: Callable) -> Handle:
+        """Call `hook(module, args, output)` after each forward; what it returns, if not None, replaces the output."""
+        return self._hook("_forward_hooks", hook)
+
+    # -- attributes: see NOTE [Attributes] -------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        attributes = self.__dict__
+        if isinstance(value, Parameter):
+            kind = "_parameters"
+        elif isinstance(value, Module):
+            kind = "_modules"
+        elif "_parameters" not in attributes:
+            kind = None
+        else:  # what was registered under this name stays so if the new value can take its place
+            kind = next((k for k in KINDS if name in attributes[k]), None)
+            if value is not None and kind is not None and not (kind == "_buffers" and isinstance(value, Tensor)):
+                what = {"_parameters": "parameter", "_buffers": "buffer", "_modules": "child module"}[kind]
+                wanted = {"_parameters": "autograd_gpu.nn.Parameter", "_buffers": "Tensor", "_modules": "autograd_gpu.nn.Module"}
+                raise TypeError(f"cannot assign '{type(value).__name__}' as {what} '{name}' ({wanted[kind]} or None expected)")
+        if kind is None:
+            object.__setattr__(self, name, value)
+            return
+        if "_parameters" not in attributes:
+            raise AttributeError(f"cannot assign {kind[1:]} before Module.__init__() call: begin with super().__init__()")
+        for other in KINDS:
+            if other != kind:
+                attributes[other].pop(name, None)
+        attributes[kind][name] = attributes[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        for kind in KINDS:
+            self.__dict__[kind].pop(name, None)
+        self._not_saved.discard(name)
+        object.__delattr__(self, name)
+
+    def _check_name(self, name: str) -> None:
+        if "_parameters" not in self.__dict__:
+            raise AttributeError("cannot register anything before Module.__init__() call: begin with super().__init__()")
+        if not isinstance(name, str):
+            raise TypeError(f"a name must be a string, not {type(name).__name__}")
+        if "." in name or not name:
+            raise KeyError(f'a name can\'t be empty or contain ".": {name!r}')
+        if hasattr(self, name) and not any(name in self.__dict__[kind] for kind in KINDS):
+            raise KeyError(f"attribute '{name}' already exists")
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Make `param` the parameter `name`. None reserves the name for a parameter that is left out."""
+        self._check_name(name)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"cannot assign '{type(param).__name__}' object to parameter '{name}' (nn.Parameter or None required)")
+        if param is not None and not param.is_leaf:
+            raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}': make it in the constructor and compute in forward")
+        self._parameters[name] = self.__dict__[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Make `tensor` the buffer `name`: moved and, unless persistent=False, saved with the module, but not trained."""
+        self._check_name(name)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)")
+        self._buffers[name] = self.__dict__[name] = tensor
+        if persistent:
+            self._not_saved.discard(name)
+        else:
+            self._not_saved.add(name)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Make `module` the submodule `name`."""
+        self._check_name(name)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+        self._modules[name] = self.__dict__[name] = module
+
+    add_module = register_module
+
+    # -- what it consists of ---------------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The direct submodules, each once, with their names."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """The direct submodules, each once."""
+        for _, module in self.named_children():
+            yield module
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, depth first, with their dotted names."""
+        memo = set() if memo is None else memo
+        if remove_duplicate:
+            if self in memo:
+                return
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        seen = set()
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, value in module.__dict__[kind].items():
+                if value is None or id(value) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(value))
+                yield f"{path}.{name}" if path else name, value
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters of this module and, with `recurse`, of all below it, with their dotted names."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters of this module and, with `recurse`, of all below it. What optimizers take."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """The buffers of this module and, with `recurse`, of all below it, with their dotted names."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers of this module and, with `recurse`, of all below it."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """The module below this one with the dotted name `target`."""
+        module = self
+        for name in target.split(".") if target else ():
+            if module._modules.get(name) is None:
+                raise AttributeError(f"{type(module).__name__} has no submodule '{name}' (in '{target}')")
+            module = module._modules[name]
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter with the dotted name `target`."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if module._parameters.get(name) is None:
+            raise AttributeError(f"{type(module).__name__} has no parameter '{name}' (in '{target}')")
+        return module._parameters[name]
+
+    # -- changing all of it ----------------------------------------------------------------------------------------------
+
+    def apply(self, fn: Callable[[Module], None]) -> Module:
+        """Call `fn` on every module below and on this one. Returns this module."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode: bool = True) -> Module:
+        """Put this module and all below it in training mode, or with False in evaluation mode."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Put this module and all below it in evaluation mode."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Let all parameters collect gradients, or stop them."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or with set_to_none=False fill them with zeros."""
+        for p in self.parameters():
+            if set_to_none:
+                p.grad = None
+            elif p.grad is not None:
+                p.grad = Tensor(p.grad.data * 0)
+
+    def to(self, *args: Any, **kwargs: Any) -> Module:
+        """Move parameters and buffers to a device, convert those of floating point to a dtype, or both: `to(device)`,
+        `to(dtype)`, `to(device, dtype)`, `to(tensor)`. They stay the same Parameters, with new elements."""
+        device, dtype = _target(args, kwargs)
+
+        def convert(t: Tensor) -> Tensor:
+            t = t.detach()
+            if device is not None:
+                t = t.to(device)
+            return t.to(dtype) if dtype is not None and category(t.data.dtype) >= 2 else t
+
+        return self._convert(convert)
+
+    def _convert(self, convert: Callable[[Tensor], Tensor]) -> Module:
+        for module in self.modules():
+            for p in module._parameters.values():
+                if p is not None:
+                    grad = p.grad
+                    if grad is not None:
+                        p.grad = None
+                    p.data = convert(p).data
+                    if grad is not None:
+                        p.grad = convert(grad)
+            for name, buffer in module._buffers.items():
+                if buffer is not None:
+                    module._buffers[name] = module.__dict__[name] = convert(buffer)
+        return self
+
+    def cpu(self) -> Module:
+        """Move parameters and buffers to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Module:
+        """Move parameters and buffers to a CUDA device."""
+        return self.to(Device("cuda", device) if device is None or isinstance(device, int) else device)
+
+    def float(self) -> Module:
+        """Convert floating point parameters and buffers to float32."""
+        return self.to("float32")
+
+    def double(self) -> Module:
+        """Convert floating point parameters and buffers to float64."""
+        return self.to("float64")
+
+    def half(self) -> Module:
+        """Convert floating point parameters and buffers to float16."""
+        return self.to("float16")
+
+    def bfloat16(self) -> Module:
+        """Convert floating point parameters and buffers to bfloat16."""
+        return self.to("bfloat16")
+
+    # -- saving and loading ----------------------------------------------------------------------------------------------
+
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Parameters and persistent buffers by their dotted names, sharing memory with the module's."""
+        found: dict[str, Tensor] = {}
+        for path, module in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
+            for name, value in (*module._parameters.items(), *module._buffers.items()):
+                if value is not None and name not in module._not_saved:
+                    found[f"{path}.{name}" if path else name] = value if keep_vars else value.detach()
+        return found
+
+    def load_state_dict(self, state_dict: dict[str, Tensor], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
+        """Copy what `state_dict` gave into the parameters and buffers of this module (with `assign`: take over its arrays).
+
+        Raises RuntimeError, and changes nothing, if shapes differ or, with `strict`, if a name is missing or not known."""
+        own = self.state_dict(keep_vars=True)
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        errors = []
+        if strict and unexpected:
+            errors.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
+        if strict and missing:
+            errors.append(f"Missing key(s) in state_dict: {_quoted(missing)}.")
+        for name, target in own.items():
+            value = state_dict.get(name)
+            if value is None:
+                continue
+            if not isinstance(value, Tensor):
+                errors.append(f"{name} is a {type(value).__name__} and not a Tensor.")
+            elif value.data.shape != target.data.shape:
+                errors.append(
+                    f"size mismatch for {name}: copying a param with shape Size({list(value.data.shape)}) from checkpoint, "
+                    f"the shape in current model is Size({list(target.data.shape)})."
+                )
+        if errors:
+            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))
+        for name, target in own.items():
+            if name in state_dict:
+                value = state_dict[name].to(target.device)
+                if assign:
+                    target.data = value.data
+                else:
+                    target.data[...] = value.data
+                    touch(target.data, "load_state_dict")
+        return IncompatibleKeys(missing, unexpected)
+
+    # -- printing --------------------------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses when the module is printed."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        parts = [f"({name}): " + "\n  ".join(repr(module).split("\n")) for name, module in self._modules.items()]
+        if not parts and len(lines) <= 1:
+            return f"{self._get_name()}({extra})"
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines + parts) + "\n)"
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name[0].isdigit()]
+
+
+class IncompatibleKeys:
+    """The names that `load_state_dict` missed and those it did not know: what it returns."""
+
+    def __init__(self, missing_keys: list[str], unexpected_keys: list[str]):
+        self.missing_keys = missing_keys
+        self.unexpected_keys = unexpected_keys
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return iter((self.missing_keys, self.unexpected_keys))
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, Any]:
+    """The device and the dtype that the arguments of `to` name."""
+    from ..ops.arguments import dtype_of
+
+    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
+    unknown = set(kwargs) - {"non_blocking", "memory_format", "copy"}
+    if unknown:
+        raise TypeError(f"to() got an unexpected keyword argument '{unknown.pop()}'")
+    for a in args:
+        if isinstance(a, Tensor):
+            device, dtype = a.device, a.dtype
+        elif isinstance(a, Device) or (isinstance(a, str) and a.partition(":")[0] in ("cpu", "cuda", "meta")):
+            device = a
+        elif a is not None and not isinstance(a, bool):
+            dtype = a
+    if dtype is not None:
+        dtype = dtype_of(dtype)
+        if category(dtype) < 2:
+            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
+    return None if device is None else Device(device), dtype

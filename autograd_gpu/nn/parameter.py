@@ -1,0 +1,41 @@
+"""Parameters: tensors that a module registers when they are assigned to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module counts among its parameters. Shares memory with `data`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.nn.Parameter(ag.zeros(2))
+    Parameter containing:
+    tensor([0., 0.], requires_grad=True)
+    """
+
+    def __init__(self, data: Any = None, requires_grad: bool = True):
+        if data is None:
+            from ..ops.create import empty
+
+            data = empty(0)
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Parameter() takes a Tensor, not {type(data).__name__}: wrap it with autograd_gpu.tensor")
+        super().__init__(data.data)
+        if requires_grad:
+            self.requires_grad_()
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + Tensor.__repr__(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        if id(self) in memo:
+            return memo[id(self)]
+        copied = memo[id(self)] = type(self)(Tensor(self.data.copy()), self.requires_grad)
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __reduce__(self) -> tuple:
+        return Parameter, (Tensor(self.data), self.requires_grad), self.__dict__ or None

@@ -1,0 +1,214 @@
+"""Optimizers that update many parameters at once, in place and without temporaries of parameter size.
+
+NOTE [Flat]
+    Small parameters cost their number, not their size: ten array operations on each of four parameters are forty calls, of
+    which the fewest do any work. So
+    1. the state of all parameters of one dtype in a group lies in one flat array a kind of state (`Flat`), and what
+       `optimizer.state[p]` shows are views of it;
+    2. it is worked on in buckets of at most PIECE elements, made of whole small parameters and of blocks of large ones;
+    3. parameters and gradients keep their own arrays, which others may hold views of. A bucket gathers the gradients into a
+       scratch that all buckets share, and subtracts the update from each parameter where it lies.
+    A parameter without a gradient is skipped, as in PyTorch: its state stays and its steps are not counted. Then the others
+    of its bucket are updated one by one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .. import backend
+from ..core.graph import touch_all, write_of
+from ..core.tensor import Tensor
+from .optimizer import Optimizer
+
+PIECE = 65536  # elements: with two kinds of state and the scratch it fits in the second-level cache as float32
+
+
+def blocks(shape: Sequence[int], most: int) -> Iterator[tuple[slice | int, ...]]:
+    """Indices that cut an array into blocks of at most `most` elements, each contiguous in C order and in that order.
+
+    >>> list(blocks((2, 3), 6)), list(blocks((3, 2), 4))
+    ([()], [(slice(0, 2, None),), (slice(2, 3, None),)])
+    """
+    size = 1
+    for n in shape:
+        size *= n
+    if size <= most:
+        yield ()
+        return
+    row = size // shape[0]
+    if row <= most:
+        rows = most // row
+        for start in range(0, shape[0], rows):
+            yield (slice(start, min(start + rows, shape[0])),)
+    else:
+        for i in range(shape[0]):
+            for index in blocks(shape[1:], most):
+                yield (i, *index)
+
+
+class Flat:
+    """Parameters of one group, dtype and device, and their state laid end to end. See NOTE [Flat]."""
+
+    def __init__(self, params: list[Tensor], states: list[dict[str, Any]], slots: tuple[str, ...], counts: list[int], show: bool):
+        self.params = params
+        self.arrays = [p.data for p in params]
+        self.xp = xp = backend.of(self.arrays[0].__class__)
+        self.writes = [write_of(array) for array in self.arrays]
+        self.counts = counts  # the steps that each has seen
+        self.uniform = len(set(counts)) == 1
+        self.steps = xp.zeros((len(params),), "float32")
+        dtype = self.arrays[0].dtype
+        self.scratch = xp.empty((PIECE,), xp.bucket_dtype(dtype))
+        self.flats = [xp.zeros((sum(a.size for a in self.arrays),), dtype) for _ in slots]
+        self._adopt(states, slots, show)
+        self.pieces = [(i, index) for i, a in enumerate(self.arrays) for index in blocks(a.shape, PIECE)]
+        self.buckets = self._pack()
+
+    def _adopt(self, states: list[dict[str, Any]], slots: tuple[str, ...], show: bool) -> None:
+        """Copy what there is of state into the flat arrays, and show views of these in its place."""
+        start = 0
+        for i, (array, state) in enumerate(zip(self.arrays, states, strict=True)):
+            self.steps[i] = self.counts[i]
+            if show:
+                state["step"] = Tensor(self.steps[i : i + 1].reshape(()))
+            for name, flat in zip(slots, self.flats, strict=True):
+                view = flat[start : start + array.size].reshape(array.shape)
+                old = state.get(name)
+                if old is not None:
+                    view[...] = old.data
+                state[name] = Tensor(view)
+            start += array.size
+
+    def _pack(self) -> list[tuple]:
+        """The buckets: (bucket, its slices of the flat state, its pieces or None for all parameters whole)."""
+        packed, start, held, size = [], 0, [], 0
+        for i, index in self.pieces:
+            n = self.arrays[i][index].size
+            if held and size + n > PIECE:
+                packed.append((start, size, held))
+                start, held, size = start + size, [], 0
+            held.append((i, index))
+            size += n
+        packed.append((start, size, held))
+        return [self._bucket(start, size, held) for start, size, held in packed]
+
+    def _bucket(self, start: int, size: int, held: list[tuple]) -> tuple:
+        bucket = self.xp.Bucket([self.arrays[i][index] if index else self.arrays[i] for i, index in held], self.scratch)
+        whole = len(held) == len(self.params) and not any(index for _, index in held)
+        return bucket, tuple(flat[start : start + size] for flat in self.flats), None if whole else held
+
+    def update_all(self, apply: Callable, group: dict, gradients: list[Any]) -> None:
+        """Every parameter has a gradient and they have seen equally many steps: bucket by bucket."""
+        count = self.counts[0] + 1
+        self.counts = [count] * len(self.counts)
+        self.steps.fill(count)
+        for bucket, states, held in self.buckets:
+            given = gradients if held is None else [gradients[i][index] if index else gradients[i] for i, index in held]
+            apply(self.xp, bucket, given, states, count, group)
+
+    def update_some(self, apply: Callable, group: dict, gradients: list[Any]) -> None:
+        """Piece by piece, for some of the gradients are None or the parameters have seen different numbers of steps."""
+        for i, g in enumerate(gradients):
+            if g is not None:
+                self.counts[i] += 1
+                self.steps[i] = self.counts[i]
+        self.uniform = len(set(self.counts)) == 1
+        start = 0
+        for i, index in self.pieces:
+            size = self.arrays[i][index].size
+            g = gradients[i]
+            if g is not None:
+                bucket, states, _ = self._bucket(start, size, [(i, index)])
+                apply(self.xp, bucket, [g[index] if index else g], states, self.counts[i], group)
+            start += size
+
+
+class Layout:
+    """How a group is laid out: its Flats, and the parameters that have never had a gradient and so are in none."""
+
+    def __init__(self, group: dict[str, Any], slots: tuple[str, ...], optimizer: FlatOptimizer):
+        self.slots = slots
+        self.size = len(group["params"])
+        self.absent: list[Tensor] = []
+        kinds: dict[tuple, list[Tensor]] = {}
+        for p in group["params"]:
+            if p.grad is None and p not in optimizer.state:
+                self.absent.append(p)
+            else:
+                kinds.setdefault((p.data.dtype, p.data.__class__, str(p.device)), []).append(p)
+        self.flats = []
+        for params in kinds.values():
+            counts = [optimizer._count(p) for p in params]
+            keeps = slots or optimizer.counts_steps
+            states = [optimizer.state[p] if keeps else {} for p in params]
+            self.flats.append(Flat(params, states, slots, counts, optimizer.counts_steps))
+
+    def outdated(self, group: dict[str, Any], slots: tuple[str, ...]) -> bool:
+        """Whether the group has changed so that it must be laid out anew."""
+        if slots != self.slots or len(group["params"]) != self.size:
+            return True
+        for p in self.absent:
+            if p.grad is not None:
+                return True
+        for flat in self.flats:
+            for p, array in zip(flat.params, flat.arrays):  # noqa: B905 (of one length)
+                if p.data is not array:
+                    return True
+        return False
+
+
+class FlatOptimizer(Optimizer):
+    """An optimizer whose update is a word of the vocabulary, applied to buckets. A subclass defines
+
+    _slots(group)      the names of what it keeps of each parameter, in arrays of the parameter's shape
+    _apply(xp, bucket, gradients, states, step, group)      the update; `states` in the order of _slots, step from 1
+    """
+
+    counts_steps = True  # whether the state shows the number of steps, as "step"
+
+    def __init__(self, params: Any, defaults: dict[str, Any]):
+        super().__init__(params, defaults)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._layouts: dict[int, Layout] = {}
+        self._op = f"{type(self).__name__}.step"
+
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def _apply(self, xp: Any, bucket: Any, gradients: list[Any], states: tuple, step: int, group: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _count(self, p: Tensor) -> int:
+        """How many steps have updated p."""
+        step = self.state[p].get("step", 0) if p in self.state else 0
+        return int(step.data) if isinstance(step, Tensor) else int(step)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update the parameters from their gradients; those without one are left alone. A closure, if given, is called first
+        to compute the gradients; what it returns is returned."""
+        loss = None if closure is None else self._loss(closure)
+        layouts = self._layouts
+        for k, group in enumerate(self.param_groups):
+            slots = self._slots(group)
+            layout = layouts.get(k)
+            if layout is None or layout.outdated(group, slots):
+                layout = layouts[k] = Layout(group, slots, self)
+            for flat in layout.flats:
+                try:
+                    gradients = [p.node.grad.data for p in flat.params]
+                except AttributeError:  # one has none, or does not require grad
+                    gradients = [None if p.grad is None else p.grad.data for p in flat.params]
+                    flat.update_some(self._apply, group, gradients)
+                    touch_all([w for w, g in zip(flat.writes, gradients, strict=True) if g is not None], self._op, sys._getframe(1))
+                    continue
+                if flat.uniform:
+                    flat.update_all(self._apply, group, gradients)
+                else:
+                    flat.update_some(self._apply, group, gradients)
+                touch_all(flat.writes, self._op, sys._getframe(1))
+        return loss

@@ -1,0 +1,55 @@
+"""Activation functions."""
+
+from __future__ import annotations
+
+from . import S, f
+
+F = "nn.functional."
+
+SAMPLES = [
+    S("relu", f(3, 4), ints=True),
+    S("relu", f(2, 3, 4)),
+    S("leaky_relu", f(3, 4), torch=F + "leaky_relu"),
+    S("leaky_relu", f(3, 4), negative_slope=0.2, torch=F + "leaky_relu"),
+    S("leaky_relu", f(3, 4), negative_slope=1.5, torch=F + "leaky_relu"),
+    S("leaky_relu", f(3, 4), negative_slope=-0.5, torch=F + "leaky_relu"),
+    S("rrelu", f(3, 4), torch=F + "rrelu"),
+    S("prelu", f(2, 3, 4), f(3)),
+    S("prelu", f(2, 3), f(3)),
+    S("prelu", f(3, 4), f(1)),
+    S("threshold", f(3, 4), threshold=0.5, value=-3.0, torch=F + "threshold"),
+    S("hardtanh", f(3, 4), torch=F + "hardtanh"),
+    S("hardtanh", f(3, 4), min_val=-0.5, max_val=1.5, torch=F + "hardtanh"),
+    S("relu6", f(3, 4, low=-3, high=9), torch=F + "relu6"),
+    S("hardsigmoid", f(3, 4, low=-6, high=6), torch=F + "hardsigmoid"),
+    S("hardswish", f(3, 4, low=-6, high=6), torch=F + "hardswish"),
+    S("softshrink", f(3, 4), torch=F + "softshrink"),
+    S("softshrink", f(3, 4), lambd=1.0, torch=F + "softshrink"),
+    S("hardshrink", f(3, 4)),
+    S("hardshrink", f(3, 4), lambd=1.0),
+    S("sigmoid", f(3, 4), ints=True),
+    S("sigmoid", f(3, 4, low=-40, high=40)),
+    S("logsigmoid", f(3, 4), torch=F + "logsigmoid"),
+    S("logsigmoid", f(3, 4, low=-40, high=40), torch=F + "logsigmoid"),
+    S("silu", f(3, 4), torch=F + "silu"),
+    S("silu", f(3, 4, low=-30, high=30), torch=F + "silu"),
+    S("mish", f(3, 4), torch=F + "mish"),
+    S("mish", f(3, 4, low=-30, high=30), torch=F + "mish"),
+    S("softplus", f(3, 4), torch=F + "softplus"),
+    S("softplus", f(3, 4, low=-30, high=30), torch=F + "softplus"),
+    S("softplus", f(3, 4), beta=3.0, threshold=2.0, torch=F + "softplus"),
+    S("softsign", f(3, 4), torch=F + "softsign"),
+    S("tanhshrink", f(3, 4), torch=F + "tanhshrink"),
+    S("gelu", f(3, 4), torch=F + "gelu"),
+    S("gelu", f(3, 4, low=-8, high=8), torch=F + "gelu"),
+    S("gelu", f(3, 4), approximate="tanh", torch=F + "gelu"),
+    S("gelu", f(3, 4, low=-8, high=8), approximate="tanh", torch=F + "gelu"),
+    S("elu", f(3, 4), torch=F + "elu"),
+    S("elu", f(3, 4), alpha=0.3, torch=F + "elu"),
+    S("elu", f(3, 4), alpha=-0.3, torch=F + "elu"),
+    S("celu", f(3, 4)),
+    S("celu", f(3, 4), alpha=2.0),
+    S("selu", f(3, 4)),
+    S("glu", f(3, 4), torch=F + "glu"),
+    S("glu", f(4, 3, 2), dim=0, torch=F + "glu"),
+]

@@ -1,0 +1,31 @@
+"""`import autograd_gpu` is quick and brings in nothing that the core does not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+UNWANTED = ("cupy", "matplotlib", "rich", "scipy", "torch", "safetensors", "pandas", "numba", "IPython", "pytest")
+
+
+def seconds(program: str) -> float:
+    """How long a line takes in a fresh interpreter, as it measures itself; the best of several."""
+    timed = f"import time; import numpy, ml_dtypes; t = time.perf_counter(); {program}; print(time.perf_counter() - t)"
+    return min(float(subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, check=True).stdout) for _ in range(5))
+
+
+def test_importing_is_quick() -> None:
+    """Under 0.15 s over NumPy and ml_dtypes."""
+    assert seconds("import autograd_gpu") < 0.15
+
+
+def test_importing_brings_in_little() -> None:
+    program = "import sys, autograd_gpu; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "autograd_gpu" in modules
+    assert not set(UNWANTED) & set(modules)
+
+
+def test_importing_says_nothing() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", "import autograd_gpu"], capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""
