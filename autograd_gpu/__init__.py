@@ -9,7 +9,7 @@ tensor([6.])
 
 from __future__ import annotations
 
-from . import autograd, ops, special
+from . import autograd, linalg, ops, random, special
 from .autograd import (
     enable_grad,
     inference_mode,
@@ -28,10 +28,15 @@ from .ops.comparison import *
 from .ops.convert import *
 from .ops.create import *
 from .ops.elementwise import *
+from .ops.extremum import *
+from .ops.functions import *
+from .ops.generator import *
 from .ops.grid import *
+from .ops.gather import *
 from .ops.index import *
 from .ops.join import *
 from .ops.layout import *
+from .ops.limits import *
 from .ops.linalg import *
 from .ops.loss import *
 from .ops.order import *
@@ -39,8 +44,11 @@ from .ops.padding import *
 from .ops.parts import *
 from .ops.random import *
 from .ops.reduce import *
+from .ops.scan import *
 from .ops.shape import *
 from .ops.softmaxes import *
 from .ops.sort import *
+from .ops.trigonometry import *
+from .ops.vectors import *
 
 __version__ = "0.1.0"

@@ -33,8 +33,6 @@ __all__ = [
     "int16",
     "int32",
     "int64",
-    "is_complex",
-    "is_floating_point",
     "long",
     "promote_types",
     "result_type",
@@ -104,16 +102,6 @@ def can_cast(from_: Any, to: Any) -> builtins.bool:
     return promotion.category(np.dtype(from_)) <= promotion.category(np.dtype(to))
 
 
-def is_floating_point(input: Any) -> builtins.bool:
-    """Whether the elements of a tensor are floating point numbers."""
-    return promotion.category(input.data.dtype) == 2
-
-
-def is_complex(input: Any) -> builtins.bool:
-    """Whether the elements of a tensor are complex numbers."""
-    return promotion.category(input.data.dtype) == 3
-
-
 class finfo:
     """The numbers that a floating point dtype can hold: bits, eps, max, min, tiny, smallest_normal, resolution.
 
@@ -133,7 +121,7 @@ class finfo:
         self.max = builtins.float(info.max)
         self.min = builtins.float(info.min)
         self.tiny = self.smallest_normal = builtins.float(info.smallest_normal)
-        self.resolution = builtins.float(info.resolution)
+        self.resolution = 10.0**-info.precision
 
     def __repr__(self) -> str:
         return (

@@ -178,7 +178,7 @@ def as_array(x: Any) -> np.ndarray:
         x = x.data
     elif hasattr(x, "detach"):
         x = x.detach()
-        x = (x.float() if str(x.dtype) == "torch.bfloat16" else x).resolve_conj().numpy()
+        x = (x.float() if str(x.dtype) == "torch.bfloat16" else x).resolve_conj().numpy(force=True)
     x = np.asarray(x)
     return x.astype(np.float32) if x.dtype == BFLOAT16 else x
 

@@ -66,8 +66,14 @@ def result_type(operands: Sequence[Any]) -> np.dtype:
         ranks[rank] = dtype if known is None else promote_types(known, dtype)
     result: np.dtype | None = None
     for dtype in ranks:
-        if dtype is not None and (result is None or category(dtype) > category(result)):
-            result = dtype if result is None else promote_types(result, dtype)
+        if dtype is None:
+            continue
+        if result is None:
+            result = dtype
+        elif category(dtype) == 3 and category(result) == 2:  # complex, in the precision of the higher rank
+            result = complex128 if result == float64 else complex64
+        elif category(dtype) > category(result):
+            result = promote_types(result, dtype)
     if result is None:
         raise ValueError("result_type needs at least one operand")
     return result

@@ -62,23 +62,23 @@ def unary(op: Op) -> Callable:
     return call
 
 
-def binary(op: Op) -> Callable:
-    lanes = op.lanes
+def binary(op: Op, otherwise: Callable | None = None) -> Callable:
+    lanes, otherwise = op.lanes, otherwise or general
 
     def call(a, b):
         try:
             before_a, before_b, data_a, data_b = a.node, b.node, a.data, b.data
             dtype = data_a.dtype
             if dtype is not data_b.dtype or unusual[0]:
-                return general(op, (a, b), {})
+                return otherwise(op, (a, b), {})
             lane = lanes[data_a.__class__]
             out = lane.forward(data_a, data_b)
         except (AttributeError, ValueError, TypeError):
-            return general(op, (a, b), {})
+            return otherwise(op, (a, b), {})
         if out.__class__ is not data_a.__class__:
             out = lane.xp.asarray(out)
         if out.dtype is not dtype:
-            return general(op, (a, b), {})
+            return otherwise(op, (a, b), {})
         t = _new(Tensor)
         t.data = out
         if before_a is None:

@@ -209,10 +209,11 @@ def text_of(t: Any) -> str:
     text = head + array_text(backend.of(t.data.__class__).to_host(t.data), indent)
     length = len(text) - text.rfind("\n") + 1  # of the last line
     for suffix in _suffixes(t):
-        if length + len(suffix) + 2 > options.linewidth:
+        size = len(suffix.replace("autograd_gpu.", "torch."))  # so that lines break where PyTorch breaks them
+        if length + size + 2 > options.linewidth:
             text += ",\n" + " " * indent + suffix
-            length = indent + len(suffix)
+            length = indent + size
         else:
             text += ", " + suffix
-            length += len(suffix) + 2
+            length += size + 2
     return text + ")"

@@ -11,9 +11,13 @@ from .. import backend
 from .graph import Hooked, Leaf, Node, written
 from .interop import Interop
 
+_RETAIN = "retain_grad"  # the place of that hook among a node's
+
 
 class Tensor(Interop):
     """An n-dimensional array that remembers how it was computed. Made by `tensor`, `zeros`, `randn` and the like.
+
+    `data` is the array itself, numpy.ndarray on a CPU, where PyTorch gives a Tensor: writing into it is seen by no check.
 
     >>> import autograd_gpu as ag
     >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
@@ -57,6 +61,33 @@ class Tensor(Interop):
         """Where the elements lie."""
         return backend.device_of(self.data)
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the elements lie in the computer's memory."""
+        return self.device.type == "cpu"
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the elements lie on a CUDA device."""
+        return self.device.type == "cuda"
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether there are no elements, only a shape and a dtype."""
+        return self.device.type == "meta"
+
+    is_sparse = is_quantized = is_nested = False  # kinds of tensors that this package does not have
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self.data.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.data.nbytes
+
     # -- its place in the graph ----------------------------------------------------------------------------------------
 
     @property
@@ -69,12 +100,17 @@ class Tensor(Interop):
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Make this a leaf that collects a gradient, or stop it. Only floating point and complex tensors can.
+        """Make this a leaf that collects a gradient, or stop it. Only floating point tensors can.
 
         Raises RuntimeError for other dtypes, and for False on a tensor that an op computed (use `detach`)."""
         if requires_grad:
             if self.node is None:
-                if self.data.dtype.kind not in "fcV":
+                if self.data.dtype.kind == "c":
+                    raise RuntimeError(
+                        "complex tensors cannot require gradients: autograd_gpu differentiates floating point numbers only; keep "
+                        "real and imaginary parts as two tensors"
+                    )
+                if self.data.dtype.kind not in "fV":
                     raise RuntimeError(
                         f"only Tensors of floating point and complex dtype can require gradients, and this one is "
                         f"{self.data.dtype}: convert it first, as in x.float()"

@@ -28,9 +28,7 @@ def note_view(t: Tensor, x: Tensor, op: Any, keywords: dict[str, Any], output: i
 
 def apply(op: Any, xp: Any, *inputs: Any, **keywords: Any) -> Any:
     """Call `op` over Tensors if `xp` is their vocabulary, else on raw arrays."""
-    if xp is words:
-        return getattr(xp, op.name)(*inputs, **keywords)
-    if op.is_word:
+    if xp is words or op.is_word:
         return getattr(xp, op.name)(*inputs, **keywords)
     return op.forward(xp, *inputs, **keywords)
 

@@ -47,7 +47,12 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return input.relu_() if inplace else words.relu(input)
 
 
-@elementwise(lambda xp, g, out, negative_slope: (g - g * negative_slope) * (out > 0) + g * negative_slope)
+def _leaky_relu_x(xp: Any, g: Any, out: Any, negative_slope: float) -> Any:
+    below = g * negative_slope
+    return (g - below) * (out > 0) + below
+
+
+@elementwise(_leaky_relu_x)
 def _leaky_relu(xp: Any, x: Any, *, negative_slope: float) -> Any:
     """The op behind `leaky_relu` with a slope that is not negative: the output has the sign of the input."""
     return xp.leaky_relu(x, negative_slope=negative_slope)
@@ -81,7 +86,10 @@ def rrelu(
     return leaky_relu(input, (lower + upper) / 2, inplace)
 
 
-@elementwise(x=lambda xp, g, x, weight: g * (x > 0) + g * (x <= 0) * weight, weight=lambda xp, g, x: g * xp.minimum(x, xp.zeros_like(x)))
+@elementwise(
+    x=lambda xp, g, x, weight: g * (x > 0) + g * (x <= 0) * weight,
+    weight=lambda xp, g, x: g * xp.minimum(x, 0),
+)
 def _prelu(xp: Any, x: Any, weight: Any) -> Any:
     """The op behind `prelu`, with a weight that broadcasts."""
     return xp.where(x > 0, x, x * weight)
@@ -102,7 +110,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         channels = input.data.shape[1] if input.ndim > 1 else 1
         if n != channels:
             raise RuntimeError(
-                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {n} and channel size = {channels}."
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {n} and channel size = "
+                f"{channels}."
             )
         weight = words.reshape(weight, shape=(n,) + (1,) * (input.ndim - 2))
     elif weight.ndim and not input.ndim:
@@ -223,7 +232,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 # -- smooth ones -----------------------------------------------------------------------------------------------------------
 
 
-@elementwise(lambda xp, g, out: g * out - g * out * out)
+@elementwise(lambda xp, g, out: (g - g * out) * out)
 def _sigmoid(xp: Any, x: Any) -> Any:
     """The op behind `sigmoid`."""
     ...
@@ -299,7 +308,9 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 # where exp(-beta x) has become small enough to be neglected the slope is exactly 1: softplus has gone over to x itself
-@elementwise(lambda xp, g, x, beta, threshold: g * xp.maximum(xp.sigmoid(x * beta), xp.astype(x * beta > threshold, dtype=g.dtype)))
+@elementwise(
+    lambda xp, g, x, beta, threshold: g * xp.maximum(xp.sigmoid(x * beta), xp.astype(x * beta > threshold, dtype=x.dtype))
+)
 def _softplus(xp: Any, x: Any, *, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """The op behind `softplus`."""
     return xp.softplus(x, beta=beta, threshold=threshold)
@@ -382,9 +393,11 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 
 def _elu_x(xp: Any, g: Any, out: Any, alpha: float, scale: float, input_scale: float) -> Any:
-    positive = out > 0
-    below = g * (out * input_scale + alpha * scale * input_scale)
-    return xp.where(positive, g * scale, below)
+    # below 0 the slope is (out + at_zero / input_scale) * input_scale, above it is scale
+    at_zero = alpha * scale * input_scale
+    slope = xp.minimum(out, 0)
+    slope = (slope if input_scale == 1.0 else slope * input_scale) + at_zero
+    return g * slope if at_zero == scale else g * slope + g * (out > 0) * (scale - at_zero)
 
 
 @elementwise(_elu_x)

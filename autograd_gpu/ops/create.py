@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..backend.promotion import bfloat16, category, default_dtype, promote_types, scalar_dtype
+from ..backend.promotion import bfloat16, category, complex64, complex128, default_dtype, float32, float64, promote_types, scalar_dtype
 from ..core.graph import words
 from ..core.tensor import Tensor
 from .arguments import dtype_of, shape_of
@@ -17,6 +18,7 @@ from .arguments import dtype_of, shape_of
 __all__ = [
     "as_tensor",
     "asarray",
+    "complex",
     "empty",
     "empty_like",
     "from_numpy",
@@ -24,6 +26,7 @@ __all__ = [
     "full_like",
     "ones",
     "ones_like",
+    "polar",
     "scalar_tensor",
     "tensor",
     "zeros",
@@ -102,15 +105,20 @@ def _dtypes_in(data: Any, found: set[np.dtype]) -> None:
     if not _is_sequence(data):
         data = (data,)
     for kind in set(map(type, data)):  # a loop in C: most often all items are of one type
-        if kind in (float, int, bool, complex):
+        if kind in (float, int, bool, builtins.complex):
             found.add(scalar_dtype(kind()))
         else:
             for x in data:
                 if type(x) is not kind:
                     continue
+                if isinstance(x, Tensor) and x.data.size != 1:
+                    raise ValueError(
+                        "only one element tensors can be converted to Python scalars, and this one has shape "
+                        f"{list(x.data.shape)}: use stack() to join tensors"
+                    )
                 if isinstance(getattr(x, "dtype", None), np.dtype):
                     found.add(x.dtype)
-                elif isinstance(x, (int, float, complex)):
+                elif isinstance(x, (int, float, builtins.complex)):
                     found.add(scalar_dtype(x))
                 elif _is_sequence(x):
                     _dtypes_in(x, found)
@@ -123,11 +131,6 @@ def _dtypes_in(data: Any, found: set[np.dtype]) -> None:
 def _without_tensors(data: Any) -> Any:
     """Nested sequences with the Tensors in them made numbers."""
     if isinstance(data, Tensor):
-        if data.data.size != 1:
-            raise ValueError(
-                f"only one element tensors can be converted to Python scalars, and this one has shape {list(data.shape)}: "
-                "use stack() to join tensors"
-            )
         return data.item()
     if isinstance(data, np.ndarray) or not _is_sequence(data):
         return data
@@ -170,7 +173,7 @@ def _from_python(data: Any, dtype: np.dtype | None) -> np.ndarray:
         array = np.array(data, dtype=own)  # integers go by way of int64, to see which do not fit
     except OverflowError:
         raise ValueError("Overflow when unpacking long long: integers must fit in 64 bits") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last from a tensor that requires grad
         if any(isinstance(x, Tensor) for x in _flat(data)):
             return _from_python(_without_tensors(data), target)
         raise _why_ragged(data) from error
@@ -416,6 +419,41 @@ def new_full(
 ) -> Tensor:
     """`fill_value` in the size given and the dtype and device of this tensor unless they are given."""
     return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+
+# -- complex -----------------------------------------------------------------------------------------------------------
+
+
+def complex(real: Tensor, imag: Tensor) -> Tensor:
+    """Complex numbers of their real and imaginary parts, float32 (to complex64) or float64 (to complex128).
+
+    >>> import autograd_gpu as ag
+    >>> ag.complex(ag.tensor([1.0, 2.0]), ag.tensor([3.0, -4.0]))
+    tensor([1.+3.j, 2.-4.j])
+    """
+    return Tensor(_complex(real, imag, real.data, imag.data))
+
+
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
+    """Complex numbers of their absolute values and angles in radians, float32 or float64.
+
+    >>> import autograd_gpu as ag
+    >>> ag.polar(ag.tensor([2.0]), ag.tensor([0.0]))
+    tensor([2.+0.j])
+    """
+    xp = backend.of(abs.data.__class__)
+    return Tensor(_complex(abs, angle, abs.data * xp.cos(angle.data), abs.data * xp.sin(angle.data)))
+
+
+def _complex(a: Tensor, b: Tensor, real: Any, imag: Any) -> Any:
+    first, second = a.data.dtype, b.data.dtype
+    if first not in (float32, float64) or second not in (float32, float64):
+        raise RuntimeError(f"Expected both inputs to be Float or Double tensors but got {first} and {second}")
+    if first != second:
+        raise RuntimeError(f"Expected object of scalar type {first} but got scalar type {second} for second argument")
+    if a.requires_grad or b.requires_grad:
+        raise RuntimeError("complex tensors cannot require gradients: detach() the parts first")
+    return real + imag * (complex64 if first == float32 else complex128).type(1j)
 
 
 # -- the words that make constants in rules ----------------------------------------------------------------------------

@@ -123,16 +123,13 @@ def read_key(key: Any, x: Tensor) -> tuple[tuple | None, tuple[int, ...], list[T
                 ellipsis = True
         elif kind is bool:
             spec.append(None)
-            looked_up.append((out, _like(np.zeros(item, np.int64), x)))
+            looked_up.append((out, _like(np.zeros(int(item), np.int64), x)))
             out += 1
         else:
             n = _consumed(item)
             if item.data.dtype.kind == "b":
                 if item.data.shape != shape[dim : dim + n]:
-                    raise IndexError(
-                        f"The shape of the mask {list(item.data.shape)} at index {_mismatch(item.data.shape, shape[dim:])} does not "
-                        f"match the shape of the indexed tensor {list(shape)} at index {dim + _mismatch(item.data.shape, shape[dim:])}"
-                    )
+                    raise _mask_mismatch(item.data.shape, shape, dim)
                 looked_up.extend(zip(range(out, out + n), words.nonzero(item), strict=True))
             else:
                 looked_up.append((out, item))
@@ -235,8 +232,11 @@ def _bound(n: Any) -> int:
         raise TypeError(f"slice indices must be integers or None or have an __index__ method, not {type(n).__name__}") from None
 
 
-def _mismatch(mask: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    return next((i for i, (m, n) in enumerate(zip(mask, shape, strict=False)) if m != n), 0)
+def _mask_mismatch(mask: tuple[int, ...], shape: tuple[int, ...], dim: int) -> IndexError:
+    at = next((i for i, (m, n) in enumerate(zip(mask, shape[dim:], strict=False)) if m != n), 0)
+    return IndexError(
+        f"The shape of the mask {list(mask)} at index {at} does not match the shape of the indexed tensor {list(shape)} at index {dim + at}"
+    )
 
 
 def _like(array: Any, x: Tensor) -> Tensor:
@@ -259,6 +259,31 @@ def _check_broadcast(indices: Sequence[Tensor]) -> None:
             raise IndexError(
                 "shape mismatch: indexing tensors could not be broadcast together with shapes " + ", ".join(str(list(s)) for s in shapes)
             ) from None
+
+
+def index_tensors(x: Tensor, indices: Sequence[Tensor]) -> tuple[tuple[int, ...], list[Tensor]]:
+    """Tensors that index the leading dimensions of x, as the dimensions they index and integer tensors for these."""
+    axes: list[int] = []
+    tensors: list[Tensor] = []
+    dim = 0
+    for item in indices:
+        if item is None:
+            dim += 1
+            continue
+        found = [item]
+        if item.data.dtype.kind == "b":
+            if item.data.shape != x.data.shape[dim : dim + item.data.ndim]:
+                raise _mask_mismatch(item.data.shape, x.data.shape, dim)
+            found = list(words.nonzero(item))
+        elif item.data.dtype not in (np.int64, np.int32):
+            raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, and this one is {item.data.dtype}")
+        axes.extend(range(dim, dim + len(found)))
+        tensors.extend([_on_device_of(x, i) for i in found])
+        dim += len(found)
+    if dim > x.data.ndim:
+        raise IndexError(f"too many indices for tensor of dimension {x.data.ndim} (got {dim})")
+    _check_broadcast(tensors)
+    return tuple(axes), tensors
 
 
 # -- reading and writing -----------------------------------------------------------------------------------------------------
@@ -295,7 +320,7 @@ def __setitem__(self: Tensor, key: Any, value: Any) -> None:
         _written(self, value)  # which refuses
     view = self if spec is None else words.slice(self, spec=spec)
     if axes:
-        _fits(value, _result_shape(view.data.shape, axes, indices))
+        _fits(value, result_shape(view.data.shape, axes, indices))
         _put_in_place(view, value, *indices, axes=axes)
     else:
         _fits(value, view.data.shape, self)
@@ -320,7 +345,7 @@ def _write_now(x: Tensor, value: Tensor, spec: tuple | None, axes: tuple[int, ..
             ) from None
         if axes:
             view = array if spec is None else xp.slice(array, spec=spec)
-            _fits(value, _result_shape(view.shape, axes, indices))
+            _fits(value, result_shape(view.shape, axes, indices))
         else:
             _fits(value, xp.slice(array, spec=spec).shape, x)
         raise
@@ -343,10 +368,10 @@ def _assignable(value: Any, x: Tensor, looked_up: bool) -> Tensor:
                 f"{value.data.dtype} for the source: cast with .to()"
             )
         value = words.astype(value, dtype=array.dtype)
-    return value if value.data.__class__ is array.__class__ else words.to(value, device=x.device)
+    return value if value.data.__class__ is array.__class__ else value.to(x.device)
 
 
-def _result_shape(shape: tuple[int, ...], axes: tuple[int, ...], indices: Sequence[Tensor]) -> tuple[int, ...]:
+def result_shape(shape: tuple[int, ...], axes: tuple[int, ...], indices: Sequence[Tensor]) -> tuple[int, ...]:
     """The shape that `index` gives."""
     found = np.broadcast_shapes(*[i.data.shape for i in indices])
     first = axes[0] if axes[-1] - axes[0] == len(axes) - 1 else 0
@@ -372,18 +397,18 @@ def _fits(value: Tensor, shape: tuple[int, ...], x: Tensor | None = None) -> Non
     )
 
 
-def _without_leading_ones(value: Tensor, ndim: int) -> Tensor:
+def without_leading_ones(value: Tensor, ndim: int) -> Tensor:
     extra = value.data.ndim - ndim
     return value if extra <= 0 else words.reshape(value, shape=value.data.shape[extra:])
 
 
 def _index_put_value(x: Tensor, value: Tensor, *indices: Tensor, axes: tuple[int, ...]) -> Tensor:
-    ndim = len(_result_shape(x.data.shape, axes, indices))
-    return words.index_put(x, _without_leading_ones(value, ndim), *indices, axes=axes)
+    ndim = len(result_shape(x.data.shape, axes, indices))
+    return words.index_put(x, without_leading_ones(value, ndim), *indices, axes=axes)
 
 
 def _overwritten(x: Tensor, value: Tensor) -> Tensor:
-    return words.overwrite(x, _without_leading_ones(value, x.data.ndim))
+    return words.overwrite(x, without_leading_ones(value, x.data.ndim))
 
 
 _put_in_place = in_place(_index_put_value, name="__setitem__")

@@ -13,6 +13,7 @@ from ..core.graph import words
 from ..core.primitive import linear
 from ..core.tensor import Tensor
 from .arguments import axis_of, shape_of
+from .order import own
 from .shape import atleast_1d, atleast_2d, atleast_3d, spread
 
 __all__ = ["block_diag", "cat", "column_stack", "concat", "concatenate", "dstack", "hstack", "repeat_interleave", "row_stack"]
@@ -110,7 +111,8 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = None) -> Tenso
     for i, t in enumerate(tensors):
         if t.data.shape != first:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.data.shape)} at entry {i}"
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.data.shape)} at entry "
+                f"{i}"
             )
     return words.stack(*tensors, axis=axis_of(dim if axis is None else axis, len(first) + 1))
 
@@ -163,7 +165,9 @@ def block_diag(*tensors: Tensor) -> Tensor:
     blocks = [atleast_2d(t) for t in _promoted(tensors, "block_diag")]
     for i, t in enumerate(blocks):
         if t.data.ndim > 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.data.ndim} dimensions")
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.data.ndim} dimensions"
+            )
     width, left, rows = sum(t.data.shape[1] for t in blocks), 0, []
     for t in blocks:
         m, n = t.data.shape
@@ -212,7 +216,7 @@ def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 def repeat_interleave(
-    input: Tensor, repeats: int | Tensor | None = None, dim: int | None = None, *, output_size: int | None = None, axis: Any = None
+    input: Tensor, repeats: int | Tensor | None = None, dim: int | None = None, *, output_size: Any = None, axis: Any = None
 ) -> Tensor:
     """Each place of a dimension, by default of the flattened tensor, so many times in a row: a number of times, or one for
     each place. A tensor of repeats alone gives the places themselves.
@@ -244,7 +248,7 @@ def repeat_interleave(
         raise RuntimeError("Repeats must be non-negative")
     apart = words.reshape(input, shape=(*shape[: axis + 1], 1, *shape[axis + 1 :]))
     several = words.tile(apart, repeats=(1,) * (axis + 1) + (repeats,) + (1,) * (len(shape) - axis - 1))
-    return words.reshape(several, shape=(*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
+    return own(words.reshape(several, shape=(*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :])))
 
 
 def _places(xp: Any, repeats: Tensor, n: int) -> Tensor:

@@ -377,7 +377,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 def _identity_like(x: Tensor) -> Tensor:
     numbers = words.arange(x.data.shape[-1])
     eye = words.astype(_reshape(numbers, (x.data.shape[-1], 1)) == numbers, dtype=x.dtype)
-    return words.clone(words.broadcast_to(eye, shape=x.data.shape))
+    return words.overwrite(x, eye)  # part of the graph, as in PyTorch, with a gradient of zero
 
 
 def chain_matmul(*matrices: Any) -> Tensor:
@@ -453,7 +453,7 @@ def _linear_errors(x: Tensor, weight: Tensor, bias: Tensor = NOTHING) -> None:
     errors=_linear_errors,
 )
 def _linear(xp: Any, x: Any, weight: Any, bias: Any) -> Any:
-    """The op behind `linear`."""
+    """The op behind `linear`: x has two dimensions or more."""
     ...
 
 
@@ -466,4 +466,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> ag.linear(ag.tensor([1.0, 2.0]), ag.tensor([[1.0, 1.0], [0.0, 3.0]]), ag.tensor([10.0, 20.0]))
     tensor([13., 26.])
     """
+    if isinstance(input, Tensor) and input.data.ndim == 1:
+        return linear(_reshape(input, (1, *input.data.shape)), weight, bias).reshape((-1,))
     return words.linear(input, weight, NOTHING if bias is None else bias)

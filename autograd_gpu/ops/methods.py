@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ..core.dispatch import NUMBERS, binary, general
 from ..core.graph import words
 from ..core.inplace import in_place
 from ..core.tensor import Tensor
@@ -28,13 +31,21 @@ BINARY = {
 COMPARISONS = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
 UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
 
+
+def _into(name: str) -> Any:
+    return lambda xp, x: getattr(xp, name)(x, out=x)
+
+
 # writes without a temporary where nothing is recorded
 DIRECT = {
     "add": lambda xp, x, other: xp.add(x, other, out=x),
     "sub": lambda xp, x, other: xp.sub(x, other, out=x),
     "mul": lambda xp, x, other: xp.mul(x, other, out=x),
     "div": lambda xp, x, other: xp.div(x, other, out=x),
+    "relu": lambda xp, x: xp.relu(x, out=x),
+    **{n: _into(n) for n in ("neg", "abs", "exp", "log", "sqrt", "square", "tanh", "sin", "cos", "floor", "ceil", "trunc")},
 }
+DIRECT |= {"multiply": DIRECT["mul"], "divide": DIRECT["div"], "subtract": DIRECT["sub"], "true_divide": DIRECT["div"]}
 
 
 def _attach() -> None:
@@ -49,24 +60,51 @@ def _attach() -> None:
         for name in family.IN_PLACE:
             if name + "_" not in vars(Tensor):
                 setattr(Tensor, name + "_", in_place(getattr(family, name), direct=DIRECT.get(name)))
+    Tensor.where = lambda self, condition, other: functions["where"](condition, self, other)
     for operator, name in BINARY.items():
         if name in functions:
-            setattr(Tensor, f"__{operator}__", _or_not_implemented(functions[name]))
-            setattr(Tensor, f"__r{operator}__", _exchanged(functions[name]))
-            if name in ("add", "sub", "mul", "div", "floor_divide", "remainder", "pow", "bitwise_and", "bitwise_or", "bitwise_xor"):
-                setattr(Tensor, f"__i{operator}__", in_place(functions[name], direct=DIRECT.get(name)))
-    for operator, name in {**COMPARISONS, **UNARY}.items():
-        if name in functions:
-            setattr(Tensor, f"__{operator}__", functions[name])
+            function = getattr(words, name) if name in DIRECT else functions[name]
+            setattr(Tensor, f"__{operator}__", _fast(function) if name in DIRECT else _or_not_implemented(function))
+            setattr(Tensor, f"__r{operator}__", _exchanged(function))
+            if name != "matmul":
+                setattr(Tensor, f"__i{operator}__", in_place(function, f"__i{operator}__", DIRECT.get(name)))
+    for operator, name in COMPARISONS.items():
+        setattr(Tensor, f"__{operator}__", _comparison(functions[name]))
+    for operator, name in UNARY.items():
+        setattr(Tensor, f"__{operator}__", functions[name])
+
+
+OPERANDS = (Tensor, *NUMBERS)
+
+
+def _fast(word: Any) -> Any:
+    """The operator of a word of two inputs: the same straight path, with NotImplemented for operands it does not know."""
+    return binary(word.op, _general_or_not_implemented)
+
+
+def _general_or_not_implemented(op: Any, inputs: Any, keywords: Any) -> Any:
+    return general(op, inputs, keywords) if isinstance(inputs[1], OPERANDS) else NotImplemented
 
 
 def _or_not_implemented(function: Any) -> Any:
-    return function
+    def operator(x: Tensor, other: Any) -> Any:
+        return function(x, other) if isinstance(other, OPERANDS) else NotImplemented
+
+    return operator
+
+
+def _comparison(function: Any) -> Any:
+    def operator(x: Tensor, other: Any) -> Any:
+        if other.__class__ is np.ndarray:  # or `array == tensor` would be False, for Python then compares identities
+            other = Tensor(other)
+        return function(x, other) if isinstance(other, OPERANDS) else NotImplemented
+
+    return operator
 
 
 def _exchanged(function: Any) -> Any:
     def reflected(x: Tensor, other: Any) -> Any:
-        return function(other, x)
+        return function(other, x) if isinstance(other, OPERANDS) else NotImplemented
 
     return reflected
 

@@ -173,6 +173,13 @@ def _matrices(input: Tensor, name: str) -> Tensor:
 # -- copies with the elements in another order -------------------------------------------------------------------------
 
 
+def own(x: Tensor) -> Tensor:
+    """x, a view of a fresh tensor that nobody else holds, as a tensor of its own."""
+    if hasattr(x, "base"):
+        del x.base
+    return x
+
+
 @spread
 def flip(input: Tensor, dims: Sequence[int]) -> Tensor:
     """A copy with the order of the elements along `dims` reversed.
@@ -210,7 +217,7 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: Any = None, *, dim: A
     shape = input.data.shape
     if not dims and len(shifts) == 1:
         flat = words.reshape(input, shape=(input.data.size,))
-        return words.reshape(words.roll(flat, shifts=tuple(shifts), axis=(0,)), shape=shape)
+        return own(words.reshape(words.roll(flat, shifts=tuple(shifts), axis=(0,)), shape=shape))
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     if not shape:
@@ -231,12 +238,12 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if ndim < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {ndim}")
-    if dims[0] == dims[1] or abs(dims[0] - dims[1]) == ndim:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
     a, b = (axis_of(d, ndim) for d in dims)
+    if a == b:
+        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
     if k % 2 == 0:
         return words.flip(input, axis=(a, b) if k % 4 else ())
     axes = list(range(ndim))
     axes[a], axes[b] = b, a
     turned = words.flip(input, axis=(b,) if k % 4 == 1 else (a,))
-    return words.transpose(turned, axes=tuple(axes))
+    return own(words.transpose(turned, axes=tuple(axes)))

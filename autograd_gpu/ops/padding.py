@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from .. import backend
 from ..core.graph import words
@@ -56,7 +55,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         )
     if mode != "circular" and 0 in input.data.shape[ndim - len(pad) // 2 - 1 :]:
         raise RuntimeError(
-            f"Expected {ndim}D tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(input.data.shape)}"
+            f"Expected {ndim}D tensor with possibly 0 batch size and other non-zero dimensions for input, but got: "
+            f"{list(input.data.shape)}"
         )
     for axis, (before, after) in widths.items():
         input = _sides(input, axis, before, after, mode)
@@ -84,7 +84,7 @@ def _cropped(x: Tensor, widths: dict[int, tuple[int, int]]) -> Tensor:
         start, stop = max(-before, 0), n - max(-after, 0)
         if start > stop:
             raise RuntimeError(
-                f"narrow(): length must be non-negative. Padding ({before}, {after}) takes away more than the {n} of dimension {axis}."
+                f"narrow(): length must be non-negative. Padding ({before}, {after}) takes more than the {n} of dimension {axis}."
             )
         if stop - start < n:
             spec[axis] = (start, stop, None)

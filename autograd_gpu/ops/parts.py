@@ -179,7 +179,9 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     axis, sizes = axis_of(dim, input.data.ndim), shape_of((split_sizes,))
     if any(n < 0 for n in sizes):
-        raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}")
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}"
+        )
     if sum(sizes) != input.data.shape[axis]:
         raise RuntimeError(
             f"split_with_sizes expects split_sizes to sum exactly to {input.data.shape[axis]} (input tensor's size at dimension "
@@ -204,7 +206,9 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return words.split(input, axis=axis, sizes=(0,) * chunks) if n == 0 else split(input, -(-n // chunks), axis)
 
 
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
+def tensor_split(
+    input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None
+) -> tuple[Tensor, ...]:
     """Views of pieces along a dimension: of as many as a number says, the first of them one larger where it does not divide
     evenly, or cut at the indices in a sequence or tensor, which are read as in slices.
 
@@ -218,7 +222,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0, *, indic
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     axis = axis_of(dim, input.data.ndim)
     n = input.data.shape[axis]
-    cuts = indices_or_sections
+    cuts = next((given for given in (indices_or_sections, indices, sections) if given is not None), ())
     if isinstance(cuts, Tensor):
         cuts = cuts.tolist()
     if hasattr(cuts, "__index__"):
@@ -234,13 +238,15 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0, *, indic
 
 
 def _split_evenly(name: str, input: Tensor, cuts: Any, least: int, dim: int) -> tuple[Tensor, ...]:
-    ndim = input.data.ndim
-    if ndim < least:
-        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {ndim} dimensions!")
-    if hasattr(cuts, "__index__") and (cuts <= 0 or input.data.shape[dim] % cuts):
+    shape = input.data.shape
+    if len(shape) < least:
         raise RuntimeError(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.data.shape[dim]} is not "
-            f"divisible by the split_size {cuts}!"
+            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {len(shape)} dimensions!"
+        )
+    if hasattr(cuts, "__index__") and (cuts <= 0 or shape[dim] % cuts):
+        raise RuntimeError(
+            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {shape[dim]} is not divisible "
+            f"by the split_size {cuts}!"
         )
     return tensor_split(input, cuts, dim)
 
@@ -327,7 +333,8 @@ def _scatter(input: Tensor, src: Tensor, part: Any, **keywords: Any) -> Tensor:
     shape = part(input.detach(), **keywords).data.shape
     if src.data.shape != shape:
         raise RuntimeError(
-            f"expected src to have a size equal to the slice of self. src size = {list(src.data.shape)}, slice size = {list(shape)}"
+            f"expected src to have a size equal to the slice of self. src size = {list(src.data.shape)}, slice size = "
+            f"{list(shape)}"
         )
     src = src if src.data.dtype == input.data.dtype else words.astype(src, dtype=input.data.dtype)
     return put_view(input, src, chain=chain)
@@ -345,7 +352,9 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return _scatter(input, src, words.slice, spec=(FULL,) * axis + (_index(input, axis, index), ...))
 
 
-def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
+def slice_scatter(
+    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:
     """A copy of `input` with `src` in the slice start:end:step of a dimension."""
     axis = axis_of(dim, input.data.ndim)
     if step <= 0:

@@ -26,6 +26,7 @@ __all__ = [
     "mean",
     "nanmean",
     "nansum",
+    "norm",
     "prod",
     "std",
     "std_mean",
@@ -280,6 +281,27 @@ def std_mean(
     """
     dims = None if isinstance(dim, bool) else dim
     return _spread("std", input, dim, unbiased, correction, keepdim, axis), mean(input, dims, keepdim, axis=axis)
+
+
+# -- norms -------------------------------------------------------------------------------------------------------------
+
+
+def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None) -> Tensor:
+    """The p-norm over the dimensions `dim`, by default of all elements, as `linalg.vector_norm`; "fro" stands for 2.
+
+    Raises RuntimeError for integers without a `dtype`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.norm(ag.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor(5.)
+    """
+    from .vectors import vector_norm  # which builds on this module
+
+    if p is None or p == "fro":
+        p = 2
+    elif isinstance(p, str):
+        raise NotImplementedError(f"norm(): p={p!r} is not available: give a number or 'fro'")
+    return vector_norm(input, p, None if dim is None and axis is None else axes(dim, axis, input.data.ndim), keepdim, dtype=dtype)
 
 
 # -- truth and counts --------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import backend
 from ..core.graph import words
 from ..core.primitive import linear
@@ -99,7 +101,7 @@ def _shape_for(shape: Sequence[Any], count: int) -> tuple[int, ...]:
             )
         if known > 0 and count % known == 0:
             return tuple([count // known if n == -1 else n for n in shape])
-    elif all(n >= 0 for n in shape) and math.prod(shape) == count:
+    elif math.prod(shape) == count and min(shape, default=0) >= 0:
         return shape
     for n in shape:
         if n < -1:
@@ -133,6 +135,8 @@ def view(input: Tensor, size: Sequence[int]) -> Tensor:
     >>> x
     tensor([1., 1., 0., 0.])
     """
+    if isinstance(size, (np.dtype, type)):
+        raise TypeError(f"view() to another dtype is not supported: convert the values with .to({size}), or view input.numpy()")
     out = reshape(input, size)
     memory = backend.of(out.data.__class__).memory
     if out.data.size and memory(out.data) is not memory(input.data):
@@ -186,7 +190,8 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
         if "is invalid" not in str(error):
             raise
         raise RuntimeError(
-            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} ({shape[axis]}) in the input tensor"
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} "
+            f"({shape[axis] if shape else 1}) in the input tensor"
         ) from None
     return words.reshape(input, shape=(*shape[:axis], *inner, *shape[axis + 1 :]))
 
@@ -240,8 +245,8 @@ def expand(input: Tensor, size: Sequence[int]) -> Tensor:
         have = shape[i - missing] if i >= missing else 1
         if want == -1 and i < missing:
             raise RuntimeError(
-                f"expand({input.dtype} {list(shape)}, size={list(size)}): the expanded size of the tensor (-1) isn't allowed "
-                f"in a leading, non-existing dimension {i}"
+                f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}.  "
+                f"Target sizes: {list(size)}.  Tensor sizes: {list(shape)}"
             )
         if want not in (-1, have) and have != 1 or want < -1:
             raise RuntimeError(

@@ -45,14 +45,14 @@ def _normalized(word: str, input: Tensor, dim: Any, dtype: Any, axis: Any) -> Te
         raise TypeError(f'{word}() missing 1 required positional argument: "dim"')
     input = cast(input, dtype)
     if category(input.data.dtype) < 2:
-        raise RuntimeError(f"\"{word}\" not implemented for '{input.dtype}': convert the input, as in x.float(), or give a dtype")
+        raise NotImplementedError(f"\"{word}\" not implemented for '{input.dtype}': convert the input, as in x.float(), or give a dtype")
     return getattr(words, word)(input, axis=axes_of(dim, input.data.ndim))
 
 
 def softmax(input: Tensor, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> Tensor:
     """exp(x), scaled so that it sums to one along the dimension `dim`. `dtype` casts first.
 
-    Raises RuntimeError for integers without a `dtype`.
+    Raises NotImplementedError for integers without a `dtype`.
 
     >>> import autograd_gpu as ag
     >>> ag.softmax(ag.tensor([0.0, 1.0, 2.0]), dim=0)

@@ -122,10 +122,12 @@ def test_result_type_for_all_pairs_and_ranks(torch: Any) -> None:
         for b, other in itertools.product(DTYPES, ("with", "without")):
             y = operands(b)[other]
             expected = str(torch.result_type(to_torch(torch, x), to_torch(torch, y))).removeprefix("torch.")
-            assert NAMES[result_type([x, y])] == expected, (a, rank, b, other)
+            if expected != "complex32":  # which we do not have
+                assert NAMES[result_type([x, y])] == expected, (a, rank, b, other)
         for kind, number in numbers.items():
             expected = str(torch.result_type(to_torch(torch, x), number)).removeprefix("torch.")
-            assert NAMES[result_type([x, number])] == expected, (a, rank, kind)
+            if expected != "complex32":
+                assert NAMES[result_type([x, number])] == expected, (a, rank, kind)
 
 
 @pytest.mark.parametrize("name", ["add", "mul", "div", "sub", "pow", "maximum", "atan2", "eq", "lt", "where"])
@@ -142,7 +144,7 @@ def test_results_of_all_pairs_have_pytorchs_dtype(name: str, torch: Any) -> None
             expected = getattr(torch, name)(*(to_torch(torch, z) for z in (*before, x, y)))
         except RuntimeError:
             with pytest.raises((RuntimeError, TypeError)):
-                getattr(ag, name)(*(Tensor(z) for z in (*before, x, y)))
+                pytest.fail(f"{(a, b, rank)}: {getattr(ag, name)(*(Tensor(z) for z in (*before, x, y)))}")
             continue
         result = getattr(ag, name)(*(Tensor(z) for z in (*before, x, y)))
         assert NAMES[result.dtype] == str(expected.dtype).removeprefix("torch."), (a, b, rank)
@@ -152,7 +154,7 @@ def test_numbers_are_weak(torch: Any) -> None:
     from ..support import to_torch
 
     for dtype, number in itertools.product([d for d in DTYPES if d not in COMPLEX], (True, 2, 0.5, np.float32(0.5))):
-        for operation in (lambda x, n: x + n, lambda x, n: n * x, lambda x, n: x / n, lambda x, n: n - x if dtype != "bool" else x * n):
+        for operation in (lambda x, n: x + n, lambda x, n: n * x, lambda x, n: x / n, lambda x, n: n * x if "bool" in (dtype, type(n).__name__) else n - x):
             a = np.ones(2, DTYPES[dtype])
             weak = float(number) if isinstance(number, np.floating) else number
             result = operation(Tensor(a), number)

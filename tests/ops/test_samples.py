@@ -37,7 +37,7 @@ SAMPLES = discover()
 FLOAT64 = np.dtype("float64")
 REFUSALS = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError)
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::DeprecationWarning:torch")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning:torch")  # those of PyTorch
 
 
 def each(which: Callable[[Sample], Any] = lambda s: True) -> Callable:

@@ -17,6 +17,7 @@ from .linalg import *
 from .loss import LOSSES
 from .optim import *
 from .reduce import *
+from .scan import *
 from .shape import *
 from .softmaxes import *
 from .special import *

@@ -92,7 +92,7 @@ def softplus(x: Any, *, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + exp(beta x)) / beta, x itself where beta x > threshold."""
     if beta == 1.0 and threshold >= 40.0:  # where they are equal by rounding
         return _log1p_exp(x)
-    z = x * beta
+    z = x if beta == 1.0 else x * beta
     out = _log1p_exp(z)
     if beta != 1.0:
         out /= beta

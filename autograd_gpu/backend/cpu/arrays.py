@@ -6,6 +6,13 @@ from typing import Any
 
 import numpy as np
 
+# the words that draw random numbers: each takes (seed, offset, ...), see the NOTE in backend.random
+from ..random import integers as random_integers  # noqa: F401
+from ..random import normal as random_normal  # noqa: F401
+from ..random import open_uniform as random_open_uniform  # noqa: F401
+from ..random import permutation as random_permutation  # noqa: F401
+from ..random import uniform as random_uniform  # noqa: F401
+
 asarray, copyto = np.asarray, np.copyto
 zeros, ones, empty, full, arange = np.zeros, np.ones, np.empty, np.full, np.arange
 zeros_like, ones_like = np.zeros_like, np.ones_like

@@ -122,9 +122,9 @@ def rsqrt(x: Any) -> Any:
 def lerp(a: Any, end: Any, weight: Any) -> Any:
     """a + weight * (end - a), exact at both ends."""
     step = end - a
-    near = a + weight * step
-    far = end - step * (1 - weight)
-    return np.where(np.abs(weight) < 0.5, near, far)
+    if weight.ndim:
+        return np.where(np.abs(weight) < 0.5, a + weight * step, end - step * (1 - weight))
+    return a + weight * step if abs(weight.item()) < 0.5 else end - step * (1 - weight)
 
 
 # -- signs, rounding, limits -------------------------------------------------------------------------------------------

@@ -25,13 +25,11 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """x times the transpose of `weight`, a matrix (out, in), plus `bias`, for any leading dimensions of x."""
+    """x times the transpose of `weight`, a matrix (out, in), plus `bias`, for leading dimensions of x, at least one."""
     if x.ndim == 2 and x.dtype in FULL:
         out = x.dot(weight.T)
     else:
-        out = matmul(x if x.ndim > 1 else x[None], weight.T)
-        if x.ndim < 2:
-            out = out[0]
+        out = matmul(x, weight.T)
     if bias is not None:
         if bias.dtype is not out.dtype:
             raise TypeError("the bias is of another dtype")

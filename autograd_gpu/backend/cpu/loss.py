@@ -146,7 +146,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
         return NotImplemented
     d = np.subtract(input, target)
     if reduction == "none":
-        return np.multiply(d, d, d)
+        return d * d
     d = d.ravel()
     out = d.dot(d) if d.size < 4096 else np.add.reduce(np.multiply(d, d, d))
     return np.asarray(out / out.dtype.type(d.size) if reduction == "mean" else out)

@@ -27,23 +27,27 @@ def mT(x: Any) -> Any:
 
 def broadcast_to(x: Any, *, shape: tuple[int, ...]) -> Any:
     """A view of x stretched to `shape`: read-only if several of its elements lie in one place."""
-    if x.shape == shape:
+    sizes = x.shape
+    if sizes == shape:
         return x[...]
-    missing = len(shape) - x.ndim
-    strides = [0] * missing
-    fits, stretched = missing >= 0, any(n != 1 for n in shape[:missing])
-    for have, want, stride in zip(x.shape, shape[missing:], x.strides, strict=False):
-        if have != want:
-            fits, stretched, stride = fits and have == 1, True, 0
-        strides.append(stride)
-    if not fits:
-        return np.broadcast_to(x, shape)  # raises the error that dispatch knows how to explain
+    missing = len(shape) - len(sizes)
+    strides = (0,) * missing
+    if sizes:
+        if missing < 0:
+            return np.broadcast_to(x, shape)  # raises the error that dispatch knows how to explain
+        inner = list(x.strides)
+        for i, n in enumerate(sizes):
+            if n != shape[missing + i]:
+                if n != 1:
+                    return np.broadcast_to(x, shape)  # raises
+                inner[i] = 0
+        strides += tuple(inner)
     try:
         out = np.ndarray(shape, x.dtype, x, 0, strides)  # an eighth of the time of np.broadcast_to
     except (TypeError, ValueError):  # what does not lie in one piece is no buffer
         out = as_strided(x, shape, strides)
-    if stretched:
-        out.flags.writeable = False
+    if out.size != x.size:
+        out.setflags(write=False)
     return out
 
 

@@ -82,10 +82,15 @@ _ERF_TANH = (
     -1.9182682293443376e-04, 1.0276905473065573e-01, 1.1283792743541672,
 )  # fmt: skip
 # the normal distribution function is (1 + tanh(x Q(x^2))) / 2, with x / sqrt(2) put in for x
-_NDTR_TANH = tuple(c * math.sqrt(0.5) * 0.5 ** (6 - i) for i, c in enumerate(_ERF_TANH))
+_NDTR_TANH = tuple(np.asarray(c * math.sqrt(0.5) * 0.5 ** (6 - i), FLOAT32) for i, c in enumerate(_ERF_TANH))
+_ERF_TANH = tuple(np.asarray(c, FLOAT32) for c in _ERF_TANH)  # arrays, for they are added faster than Python numbers
+_HALF = np.asarray(0.5, FLOAT32)
 
 # |x| < 1: erf(x) = x T(x^2) / U(x^2)
-_T = (9.60497373987051638749, 9.00260197203842689217e1, 2.23200534594684319226e3, 7.00332514112805075473e3, 5.55923013010394962768e4)
+_T = (
+    9.60497373987051638749, 9.00260197203842689217e1, 2.23200534594684319226e3, 7.00332514112805075473e3,
+    5.55923013010394962768e4,
+)  # fmt: skip
 _U = (
     1.0, 3.35617141647503099647e1, 5.21357949780152679795e2, 4.59432382970980127987e3, 2.26290000613890934246e4,
     4.92673942608635921086e4,
@@ -167,8 +172,8 @@ def ndtr(x: Any) -> Any:
     out = polynomial(x * x, _NDTR_TANH)
     out *= x
     np.tanh(out, out=out)
-    out *= 0.5
-    out += 0.5
+    out *= _HALF
+    out += _HALF
     return out
 
 
@@ -208,6 +213,14 @@ _C = (
 )  # fmt: skip
 
 
+# lgamma(1 + e) = -gamma e + sum of zeta(k) (-e)^k / k
+_ZETA = (
+    1.6449340668482264, 1.2020569031595943, 1.0823232337111382, 1.03692775514337, 1.0173430619844491, 1.0083492773819228,
+    1.0040773561979443, 1.0020083928260822, 1.0009945751278181, 1.0004941886041195, 1.000246086553308, 1.0001227133475785,
+)  # fmt: skip
+_LGAMMA_1 = tuple((-1) ** k * z / k for k, z in reversed(list(enumerate(_ZETA, 2)))) + (-0.5772156649015329,)
+
+
 def _lgamma_positive(x: Any) -> Any:
     """log gamma(x) for x >= 0: Stirling's series, or below 13 the recurrence into [2, 3)."""
     big = np.maximum(x, 13.0)
@@ -227,9 +240,12 @@ def _lgamma_positive(x: Any) -> Any:
             factor /= np.where(below, v, 1.0)
             v = v + below
         v = v - 2.0
-        value = v * polynomial(v, _B) / polynomial(v, _C)
-        # near 1 and 2 the logarithm must come from the distance to 1, or gamma's zero there is lost in rounding
-        out[small] = value + np.log(factor)
+        out[small] = v * polynomial(v, _B) / polynomial(v, _C) + np.log(factor)
+    near = np.abs(np.abs(x - 1.5) - 0.5) < 0.06
+    if near.any():  # at 1 and 2 it is zero: only the series around them keeps the relative precision
+        v = x[near]
+        e = np.where(v < 1.5, v - 1.0, v - 2.0)
+        out[near] = e * polynomial(e, _LGAMMA_1) + np.where(v < 1.5, 0.0, np.log1p(e))
     return out
 
 

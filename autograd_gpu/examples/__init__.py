@@ -1,0 +1,1 @@
+"""Networks trained on data that ships with the package."""

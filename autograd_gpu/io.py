@@ -1,0 +1,66 @@
+"""Saving and loading named tensors: safetensors files, and npz files where the safetensors package is not installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import backend
+from .core.tensor import Tensor
+
+
+def have_safetensors() -> bool:
+    """Whether the safetensors package is installed (extra `train`)."""
+    import importlib.util
+
+    return importlib.util.find_spec("safetensors") is not None
+
+
+def save(tensors: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> Path:
+    """Write tensors under their names to a .safetensors or .npz file. A file of that name is replaced only once the new one
+    is complete. Returns the path.
+
+    Raises ValueError for other endings, ImportError for .safetensors without that package."""
+    path = Path(path)
+    arrays = {
+        name: np.ascontiguousarray(backend.of(t.data.__class__).to_host(t.data)).reshape(t.data.shape) for name, t in tensors.items()
+    }
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        if path.suffix == ".safetensors":
+            _safetensors().save_file(arrays, partial, metadata=dict(metadata or {}))
+        elif path.suffix == ".npz":
+            with open(partial, "wb") as file:
+                np.savez(file, **arrays)
+        else:
+            raise ValueError(f"cannot tell the format of {path}: name it .safetensors or .npz")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Tensor]:
+    """The tensors that `save` wrote to a file."""
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        arrays = _safetensors().load_file(path)
+    elif path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    else:
+        raise ValueError(f"cannot tell the format of {path}: it should end in .safetensors or .npz")
+    device = backend.Device(device)
+    return {name: Tensor(backend.move(array, device)) for name, array in arrays.items()}
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError("safetensors files need the safetensors package: pip install 'autograd_gpu[train]'") from None
+    return safetensors.numpy
