@@ -9,7 +9,7 @@ tensor([6.])
 
 from __future__ import annotations
 
-from . import autograd, linalg, ops, random, special
+from . import autograd, cuda, io, linalg, nn, ops, optim, random, special
 from .autograd import (
     enable_grad,
     inference_mode,

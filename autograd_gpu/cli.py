@@ -46,8 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     training = commands.add_parser("train", help="train a network on data that ships with the package")
     training.add_argument("task", choices=["digits"], help="digits: read 1,797 scans of handwritten digits, 8x8 pixels")
     training.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to compute (default: auto)")
-    training.add_argument("--epochs", type=_whole(1), default=40, metavar="N", help="passes over the data (default: 40)")
-    training.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="the same seed gives the same model (default: 0)")
+    training.add_argument("--epochs", type=_whole(1), default=60, metavar="N", help="passes over the data (default: 60)")
+    training.add_argument(
+        "--seed", type=_whole(0), default=0, metavar="N", help="the same seed gives the same model (default: 0)"
+    )
     training.add_argument(
         "--save",
         type=Path,
@@ -84,7 +86,7 @@ def _train(options: argparse.Namespace) -> int:
 
     device = _device(options.device)
     path = _save_path(options.save, options.force)
-    print(f"Training a network of 64-64-10 units on 1,500 digits, testing on 297, on {device}.")
+    print(f"Training a network of 64-{digits.HIDDEN}-10 units on five sixths of 1,797 digits, testing on the rest, on {device}.")
     with _progress(options.epochs) as report:
         result = digits.train(epochs=options.epochs, seed=options.seed, device=device, report=report)
     count = sum(p.numel() for p in result.model.parameters())

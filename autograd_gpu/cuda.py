@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import shutil
-import subprocess
 
-from .backend import vocabulary
 from .backend import Device as _Device
+from .backend import vocabulary
 
 
 def is_available() -> bool:
@@ -52,6 +50,9 @@ def _driver() -> int | None:
 
 def gpu_names() -> list[str]:
     """The names of the NVIDIA GPUs in this machine, whether or not they can be used."""
+    import shutil
+    import subprocess
+
     if shutil.which("nvidia-smi") is None:
         return []
     try:

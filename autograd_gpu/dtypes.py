@@ -146,4 +146,4 @@ class iinfo:
         self.dtype, self.bits, self.min, self.max = str(d), info.bits, builtins.int(info.min), builtins.int(info.max)
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

@@ -27,7 +27,8 @@ def save(tensors: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mappi
     Raises ValueError for other endings, ImportError for .safetensors without that package."""
     path = Path(path)
     arrays = {
-        name: np.ascontiguousarray(backend.of(t.data.__class__).to_host(t.data)).reshape(t.data.shape) for name, t in tensors.items()
+        name: np.ascontiguousarray(backend.of(t.data.__class__).to_host(t.data)).reshape(t.data.shape)
+        for name, t in tensors.items()
     }
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

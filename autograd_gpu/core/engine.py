@@ -167,13 +167,20 @@ def _whole(g: Any) -> Any:
     return g if g.__class__ in backend._speakers else backend.cpu.asarray(g)
 
 
+def _fitted(g: Any, tensor: Tensor | None) -> Any:
+    """The gradient in the dtype of its tensor: a rule with a Python number in it makes float32 of bfloat16."""
+    if tensor is None or g.dtype is tensor.data.dtype:
+        return g
+    return backend.of(g.__class__).astype(g, dtype=tensor.data.dtype)
+
+
 def _accumulate(leaf: Leaf, entry: list, create: bool) -> None:
     """Add a gradient to a leaf's. See NOTE [Owning a gradient]."""
     old = leaf.grad
     if create:
         leaf.grad = words.clone(entry[1]) if old is None else old + entry[1]
     elif old is None:
-        entry[1] = _whole(entry[1])
+        entry[1] = _fitted(_whole(entry[1]), leaf.tensor())
         own = _alone(entry)
         g = entry[1]
         leaf.grad = Tensor(g if own else g.copy())
@@ -276,7 +283,7 @@ def backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], reta
     for t in computed:
         g = caught.get(t.node)
         if g is not None and not t.retains_grad:
-            g = g if create else Tensor(g)
+            g = g if create else Tensor(_fitted(g, t))
             t.kept = g if t.grad is None else t.grad + g
 
 
@@ -294,4 +301,4 @@ def gradients_of(
     only = reachable([node for node, _ in roots], targets)
     caught = _run([(node, g) for node, g in roots if node in only], retain, create, only, targets)
     found = [caught.get(t.node) for t in inputs]
-    return [g if g is None or create else Tensor(g) for g in found]
+    return [g if g is None or create else Tensor(_fitted(g, t)) for g, t in zip(found, inputs, strict=True)]

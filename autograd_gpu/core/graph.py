@@ -128,11 +128,12 @@ class Output:
 class Leaf:
     """The end of the graph: a Tensor made by the user with requires_grad=True. Its gradient accumulates here."""
 
-    __slots__ = ("number", "grad", "hooks", "after", "__weakref__")
+    __slots__ = ("number", "grad", "hooks", "after", "tensor", "__weakref__")
     edges = ()
 
-    def __init__(self) -> None:
+    def __init__(self, tensor: Any) -> None:
         self.number = tick()
+        self.tensor = weakref.ref(tensor)  # asked for its dtype
         self.grad = None
         self.hooks = None
         self.after = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from ..backend.promotion import category
 def rebuilt(kind: type, array: np.ndarray, requires_grad: bool, device: str) -> Any:
     """The tensor that `__reduce_ex__` took apart."""
     t = kind.__new__(kind)
-    # unpickled arrays have dtype objects of their own, equal to the ones that dispatch compares by identity but not the same
-    array = array.view(np.dtype(array.dtype.type)) if array.dtype.isbuiltin != 1 else array
+    if array.dtype is not np.dtype(array.dtype.type):  # dispatch compares dtypes by identity, and pickle makes new ones
+        array = array.view(np.dtype(array.dtype.type))
     t.data = backend.move(array, backend.Device(device))
     t.node = None
     return t.requires_grad_() if requires_grad else t
@@ -34,7 +35,8 @@ class Interop:
         array = self.data
         if array.size != 1:
             raise RuntimeError(
-                f"a Tensor with {array.size} elements cannot be converted to Scalar: its shape is {list(array.shape)}, use tolist()"
+                f"a Tensor with {array.size} elements cannot be converted to Scalar: its shape is "
+                f"{list(array.shape)}, use tolist()"
             )
         value = array.item()
         return value if isinstance(value, (float, int, complex)) else float(value)  # ml_dtypes has numbers of its own
@@ -79,7 +81,7 @@ class Interop:
     def __contains__(self, element: Any) -> bool:
         if not isinstance(element, (Interop, int, float, complex, np.number, np.bool_)):
             raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
-        return bool((self.data == getattr(element, "data", element) if isinstance(element, Interop) else self.data == element).any())
+        return bool((self.data == (element.data if isinstance(element, Interop) else element)).any())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.data.ndim == 0 and spec else object.__format__(self, spec)
@@ -103,7 +105,8 @@ class Interop:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         if array.__class__ is not np.ndarray:
             raise TypeError(
-                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+                f"can't convert {self.device} device type tensor to numpy. "
+                "Use Tensor.cpu() to copy the tensor to host memory first."
             )
         return array
 
@@ -134,7 +137,8 @@ class Interop:
     def __reduce_ex__(self, protocol: Any) -> Any:
         array = self.data
         host = backend.of(array.__class__).to_host(array)
-        return rebuilt, (self.__class__, host, self.node is not None, str(self.device))
+        own = getattr(self, "__dict__", None)  # of a subclass
+        return rebuilt, (self.__class__, host, self.node is not None, str(self.device)), own or None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A copy with a memory of its own, and a copy of the gradient. Raises RuntimeError for a tensor that an op computed."""
@@ -152,7 +156,7 @@ class Interop:
         if self.grad is not None:
             t.grad = self.grad.detach().__deepcopy__(memo)
         for name, value in getattr(self, "__dict__", {}).items():  # of a subclass
-            setattr(t, name, value)
+            setattr(t, name, copy.deepcopy(value, memo))
         return t
 
     # -- print ---------------------------------------------------------------------------------------------------------

@@ -94,13 +94,15 @@ class Op:
 class Lane:
     """An op on one kind of array: the vocabulary, the forward over it, and the plans by the set of inputs needing gradients."""
 
-    __slots__ = ("xp", "forward", "plans")
+    # forward is complete; quick may return NotImplemented, and plain is then to be called
+    __slots__ = ("xp", "forward", "quick", "plain", "plans")
 
     def __init__(self, op: Op, xp: Any):
         self.xp = xp
-        forward = getattr(xp, op.name) if op.is_word else partial(op.forward, xp)
+        self.plain = getattr(xp, op.name) if op.is_word else partial(op.forward, xp)
         fused, _ = xp.fused.get(op.name, (None, None))
-        self.forward = forward if fused is None else _may_decline(fused, forward)
+        self.quick = fused or self.plain
+        self.forward = self.plain if fused is None else _may_decline(fused, self.plain)
         self.plans = Plans(op, xp)
 
 
@@ -205,15 +207,10 @@ class Plan:
         _, fused = self.xp.fused.get(self.op.name, (None, None))
         if fused is None:
             return plain
-        names, needed = self.names, tuple(self.op.input_name(i) for i in self.needed)
-
-        def pull(xp: Any, g: Any, *saved: Any) -> Any:
-            if xp is words:
-                return plain(xp, g, *saved)
-            grads = fused(xp, g, needed, **dict(zip(names, saved, strict=False)))
-            return plain(xp, g, *saved) if grads is NotImplemented else grads
-
-        return pull
+        scope = {"plain": plain, "fused": fused, "needed": tuple(self.op.input_name(i) for i in self.needed), "words": words}
+        given = ", ".join("*" + n if n == star else f"{n}={n}" for n in self.names)
+        kernel = f"(grads := fused(xp, g, needed, {given})) is NotImplemented"
+        return eval(f"lambda {head}: plain({head}) if xp is words or {kernel} else grads", scope)
 
     def pull_only(self, xp: Any, g: Any, saved: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
         """As `pull`, running only the rules of the wanted edges: None stands for the others."""

@@ -74,12 +74,19 @@ def _decorator(kind: str, rule: Callable | None, rules: dict[str, Callable], **o
     return decorate
 
 
-def elementwise(rule: Callable | None = None, *, promote: Any = True, write: Callable | None = None, **rules: Callable) -> Callable:
+def elementwise(
+    rule: Callable | None = None,
+    *,
+    promote: Any = True,
+    write: Callable | None = None,
+    errors: Callable | None = None,
+    **rules: Callable,
+) -> Callable:
     """Declare an op whose output element depends on the elements at the same place alone (after broadcasting).
 
     The Jacobian is diagonal, so the rule that pulls g back also pushes a tangent forward. Inputs are promoted to one dtype.
     A single positional rule is that of the first input."""
-    return _decorator("elementwise", rule, rules, promote=promote, write=write)
+    return _decorator("elementwise", rule, rules, promote=promote, write=write, errors=errors)
 
 
 def linear(rule: Callable | None = None, *, view: bool = False, promote: Any = False, outputs: Any = "out", **rules: Callable) -> Callable:

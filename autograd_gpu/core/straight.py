@@ -10,7 +10,9 @@ errors to explain. For `softmax(x, *, axis)` it reads:
             if unusual[0]:
                 return general(op, (x,), dict(axis=axis))
             _lane = lanes[x_data.__class__]
-            _out = _lane.forward(x_data, axis=axis)
+            _out = _lane.quick(x_data, axis=axis)
+            if _out is NotImplemented:
+                _out = _lane.plain(x_data, axis=axis)
         except (AttributeError, ValueError, TypeError):
             return general(op, (x,), dict(axis=axis))
         if _out.__class__ is not x_data.__class__:
@@ -57,7 +59,9 @@ def call({parameters}):
         if unusual[0]{differ}:
             return general(op, ({inputs},), {keywords})
         _lane = lanes[{first}.__class__]
-        _out = _lane.forward({arguments})
+        _out = _lane.quick({arguments})
+        if _out is NotImplemented:
+            _out = _lane.plain({arguments})
     except (AttributeError, ValueError, TypeError):
         return general(op, ({inputs},), {keywords})
     if _out.__class__ is not {first}.__class__:

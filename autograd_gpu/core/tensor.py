@@ -116,7 +116,7 @@ class Tensor(Interop):
                         f"{self.data.dtype}: convert it first, as in x.float()"
                     )
                 grad = getattr(self, "kept", None)
-                self.node = Leaf()
+                self.node = Leaf(self)
                 self.node.grad = grad
         elif self.node is not None:
             if not isinstance(self.node, Leaf):

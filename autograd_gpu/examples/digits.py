@@ -1,8 +1,8 @@
 """The main job: a small network learns to read handwritten digits.
 
-    from autograd_gpu.examples import digits
-    result = digits.train(epochs=40, seed=0)
-    print(result.accuracy)
+from autograd_gpu.examples import digits
+result = digits.train(epochs=60, seed=0)
+print(result.accuracy)
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 
 import autograd_gpu as ag
 from autograd_gpu import nn, optim
+from autograd_gpu.nn import functional as F
 
-HELD_BACK = 297  # scans that are tested on and never trained with
+HIDDEN = 128
+SHIFTED = 0.3  # the share of scans that are moved by a pixel, another one each epoch: worth 2 of the 3% that are else misread
 
 
 @dataclass
@@ -45,8 +47,23 @@ def load() -> tuple[np.ndarray, np.ndarray]:
 
 
 def network() -> nn.Sequential:
-    """64 pixels to 10 classes, by way of 64 hidden units."""
-    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    """64 pixels to 10 classes."""
+    return nn.Sequential(nn.Linear(64, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 10))
+
+
+def split(device: str = "cpu") -> tuple[ag.Tensor, ag.Tensor, ag.Tensor, ag.Tensor]:
+    """Images (n, 8, 8) between 0 and 1 and labels to train with, and those to test with: every sixth."""
+    images, labels = load()
+    x = ag.tensor(images, dtype=ag.float32, device=device) / 16
+    y = ag.tensor(labels, dtype=ag.int64, device=device)
+    held_back = ag.arange(len(x), device=device) % 6 == 5
+    return x[~held_back], y[~held_back], x[held_back], y[held_back]
+
+
+def shifts(images: ag.Tensor) -> ag.Tensor:
+    """The images moved by -1, 0 or 1 pixels each way: (n, 8, 8) -> (9, n, 64). Number 4 is where they were."""
+    padded = F.pad(images, (1, 1, 1, 1))
+    return ag.stack([padded[:, i : i + 8, j : j + 8].reshape(-1, 64) for i in range(3) for j in range(3)])
 
 
 def accuracy(model: nn.Module, images: ag.Tensor, labels: ag.Tensor) -> float:
@@ -56,42 +73,39 @@ def accuracy(model: nn.Module, images: ag.Tensor, labels: ag.Tensor) -> float:
 
 
 def train(
-    epochs: int = 40,
+    epochs: int = 60,
     seed: int = 0,
     device: str = "cpu",
     batch: int = 32,
-    lr: float = 3e-3,
+    lr: float = 1e-2,
     report: Callable[[int, float, float], None] | None = None,
 ) -> Result:
-    """Train the network. `report(epoch, loss, test accuracy)` is called after each epoch. The same seed gives the same
-    result, bit for bit, on one machine."""
+    """Train the network with Adam, its learning rate going down to nothing. `report(epoch, loss, test accuracy)` is called
+    after each epoch. The same seed gives the same result, bit for bit, on one machine."""
     started = time.perf_counter()
     ag.manual_seed(seed)
-    images, labels = load()
-    x = ag.tensor(images.reshape(len(images), -1), dtype=ag.float32, device=device) / 16
-    y = ag.tensor(labels, dtype=ag.int64, device=device)
-    order = ag.randperm(len(x), device=device)
-    x, y = x[order], y[order]
-    x_test, y_test, x, y = x[:HELD_BACK], y[:HELD_BACK], x[HELD_BACK:], y[HELD_BACK:]
-
+    x, y, x_test, y_test = split(device)
+    x_test = x_test.reshape(-1, 64)
+    shifted, n = shifts(x), len(x)
+    every = ag.arange(n, device=device)
     model = network().to(device)
     optimizer = optim.Adam(model.parameters(), lr=lr)
-    steps = epochs * -(-len(x) // batch)
     loss_of = nn.CrossEntropyLoss()
+    step, steps = 0, epochs * -(-n // batch)
     mean_loss = right = float("nan")
-    done = 0
     for epoch in range(1, epochs + 1):
-        order = ag.randperm(len(x), device=device)
+        where_to = ag.where(ag.rand(n, device=device) < SHIFTED, ag.randint(9, (n,), device=device), 4)
+        order = ag.randperm(n, device=device)
+        x_epoch, y_epoch = shifted[where_to, every][order], y[order]
         losses = []
-        for start in range(0, len(x), batch):
-            chosen = order[start : start + batch]
-            loss = loss_of(model(x[chosen]), y[chosen])
+        for images, labels in zip(x_epoch.split(batch), y_epoch.split(batch), strict=True):
+            loss = loss_of(model(images), labels)
             optimizer.zero_grad()
             loss.backward()
-            optimizer.param_groups[0]["lr"] = lr * (1 - done / steps)  # down to nothing, which settles the last per cent
+            optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
             optimizer.step()
             losses.append(loss.detach())
-            done += 1
+            step += 1
         mean_loss = float(ag.stack(losses).mean())
         right = accuracy(model, x_test, y_test)
         if report is not None:

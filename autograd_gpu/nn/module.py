@@ -117,7 +117,7 @@ class Module:
         if not isinstance(name, str):
             raise TypeError(f"a name must be a string, not {type(name).__name__}")
         if "." in name or not name:
-            raise KeyError(f'a name can\'t be empty or contain ".": {name!r}')
+            raise KeyError(f'a name cannot be empty or contain ".": {name!r}')
         if hasattr(self, name) and not any(name in self.__dict__[kind] for kind in KINDS):
             raise KeyError(f"attribute '{name}' already exists")
 
@@ -125,9 +125,13 @@ class Module:
         """Make `param` the parameter `name`. None reserves the name for a parameter that is left out."""
         self._check_name(name)
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign '{type(param).__name__}' object to parameter '{name}' (nn.Parameter or None required)")
+            raise TypeError(
+                f"cannot assign '{type(param).__name__}' object to parameter '{name}' (nn.Parameter or None required)"
+            )
         if param is not None and not param.is_leaf:
-            raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}': make it in the constructor and compute in forward")
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}': make it in the constructor and compute in forward"
+            )
         self._parameters[name] = self.__dict__[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -206,7 +210,9 @@ class Module:
         for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
         """The buffers of this module and, with `recurse`, of all below it, with their dotted names."""
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 

@@ -47,7 +47,17 @@ def _add(xp: Any, a: Any, b: Any) -> Any:
     ...
 
 
-@elementwise(a=lambda xp, g: g, b=lambda xp, g: -g)
+def _no_bools(*inputs: Tensor) -> None:
+    bools = sum(x.data.dtype.kind == "b" for x in inputs)
+    if bools:
+        what = "a bool tensor" if bools == 1 else "two bool tensors"
+        raise RuntimeError(
+            f"Subtraction, the `-` operator, with {what} is not supported. If you are trying to invert a mask, use the `~` or "
+            "`logical_not()` operator instead, or `^` for the elements that differ."
+        )
+
+
+@elementwise(a=lambda xp, g: g, b=lambda xp, g: -g, errors=_no_bools)
 def _sub(xp: Any, a: Any, b: Any) -> Any:
     """The op behind `sub`."""
     ...
@@ -229,9 +239,9 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 # -- powers ------------------------------------------------------------------------------------------------------------
 
 
-# b - (b != 0) is b - 1, or 0 where b is 0 and the factor b makes the gradient 0: without it 0 ** -1 would make it NaN
+# that exponent is b - 1, or 0 where b is 0 and the factor b makes the gradient 0: without it 0 ** -1 would make it NaN
 @elementwise(
-    a=lambda xp, g, a, b: g * b * xp.pow(a, b - (b != 0)),
+    a=lambda xp, g, a, b: g * b * xp.pow(a, b - xp.astype(b != 0, dtype=b.dtype)),
     b=lambda xp, g, a, out: g * out * xp.log(a + (a == 0)),
 )
 def _power(xp: Any, a: Any, b: Any) -> Any:

@@ -14,7 +14,8 @@ from ..core.graph import words
 from ..core.primitive import linear
 from ..core.tensor import Tensor
 from .arguments import dtype_of
-from .create import native, place_of
+from .create import place_of
+from .nested import native
 
 __all__ = ["clone", "from_dlpack", "is_complex", "is_floating_point", "is_tensor"]
 METHODS: tuple[str, ...] = ("clone", "cpu", "cuda", "is_complex", "is_floating_point", "to", "type", "type_as")

@@ -52,7 +52,12 @@ def erfinv(xp: Any, x: Any) -> Any:
 
 @elementwise(lambda xp, g, x: g * xp.exp(x * x * -0.5) * ONE_BY_SQRT_TWO_PI)
 def ndtr(xp: Any, x: Any) -> Any:
-    """The distribution function of the standard normal distribution: `special.ndtr`."""
+    """The distribution function of the standard normal distribution, which PyTorch has as `special.ndtr`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.special.ndtr(ag.tensor([0.0, 1.96]))
+    tensor([0.5000, 0.9750])
+    """
     ...
 
 

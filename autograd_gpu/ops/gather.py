@@ -404,7 +404,10 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """
     axis, index, x = _slices("index_fill_", input, dim, index)
     value = _single("index_fill_", value, input)
-    return _shaped(words.index_put(x, value, index, axes=(axis,)), input.data.shape)
+    xp, n = backend.of(x.data.__class__), x.data.shape[axis]
+    filled = xp.unindex(xp.ones(index.data.shape, np.bool_), index.data, axes=(0,), shape=(n,))
+    mask = Tensor(filled.reshape([n if i == axis else 1 for i in range(x.data.ndim)]))
+    return _shaped(words.where(mask, value, x), input.data.shape)
 
 
 def _single(name: str, value: Any, input: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
 from itertools import combinations as index_combinations
 from itertools import combinations_with_replacement
 from typing import Any

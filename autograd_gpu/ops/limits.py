@@ -13,7 +13,7 @@ from ..core.tensor import Tensor
 __all__ = [
     "clamp", "clamp_max", "clamp_min", "clip", "fmax", "fmin", "maximum", "minimum", "where",
 ]  # fmt: skip
-METHODS: tuple[str, ...] = tuple(name for name in __all__ if name != "where")  # a method with its arguments exchanged: see methods
+METHODS: tuple[str, ...] = tuple(name for name in __all__ if name != "where")  # that one is in methods
 IN_PLACE: tuple[str, ...] = ("clamp", "clamp_max", "clamp_min", "clip")
 
 
@@ -162,7 +162,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     tensor([1., 0.])
     """
     if input is None and other is None:
-        from .index import nonzero
+        from .sort import nonzero
 
         return nonzero(condition, as_tuple=True)
     if not isinstance(condition, Tensor):

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dispatch import NUMBERS, binary, general
+from .. import backend
+from ..core.dispatch import NUMBERS, binary, constant, general
 from ..core.graph import words
 from ..core.inplace import in_place
 from ..core.tensor import Tensor
@@ -78,12 +79,18 @@ OPERANDS = (Tensor, *NUMBERS)
 
 
 def _fast(word: Any) -> Any:
-    """The operator of a word of two inputs: the same straight path, with NotImplemented for operands it does not know."""
-    return binary(word.op, _general_or_not_implemented)
+    """The operator of a word of two inputs, with a short way for Python numbers and NotImplemented for what it does not know."""
 
+    def otherwise(op: Any, inputs: Any, keywords: Any) -> Any:
+        x, other = inputs
+        kind = other.__class__
+        if kind is float or kind is int:
+            dtype = x.data.dtype
+            if dtype.kind in "fV" or (kind is int and dtype.kind == "i"):  # the number takes the tensor's dtype
+                return word(x, constant(other, dtype, backend.of(x.data.__class__)))
+        return general(op, inputs, keywords) if isinstance(other, OPERANDS) else NotImplemented
 
-def _general_or_not_implemented(op: Any, inputs: Any, keywords: Any) -> Any:
-    return general(op, inputs, keywords) if isinstance(inputs[1], OPERANDS) else NotImplemented
+    return binary(word.op, otherwise)
 
 
 def _or_not_implemented(function: Any) -> Any:

@@ -329,6 +329,10 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
 def _distinct(input: Tensor, dim: int | None, consecutive: bool, return_inverse: bool, return_counts: bool) -> Any:
     x = words.reshape(input, shape=(input.data.size,)) if dim is None else input
     axis = 0 if dim is None else axis_of(dim, x.data.ndim)
+    if not x.data.size and x.data.shape[axis]:
+        raise RuntimeError(
+            f"There are 0 sized dimensions, and they aren't selected, so unique cannot be applied: dim {dim} of {list(x.shape)}"
+        )
     places, inverse, counts = words.unique(x, axis=axis, consecutive=consecutive)
     values = words.index(x, places, axes=(axis,))
     if dim is None:

@@ -204,7 +204,9 @@ class FlatOptimizer(Optimizer):
                 except AttributeError:  # one has none, or does not require grad
                     gradients = [None if p.grad is None else p.grad.data for p in flat.params]
                     flat.update_some(self._apply, group, gradients)
-                    touch_all([w for w, g in zip(flat.writes, gradients, strict=True) if g is not None], self._op, sys._getframe(1))
+                    touch_all(
+                        [w for w, g in zip(flat.writes, gradients, strict=True) if g is not None], self._op, sys._getframe(1)
+                    )
                     continue
                 if flat.uniform:
                     flat.update_all(self._apply, group, gradients)

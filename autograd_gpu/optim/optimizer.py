@@ -40,7 +40,9 @@ class Optimizer:
         group = dict(param_group)
         given = group["params"]
         if isinstance(given, set):
-            raise TypeError("optimizer parameters need to be organized in ordered collections, but a set has no order: use a list")
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but a set has no order: use a list"
+            )
         given = [given] if isinstance(given, Tensor) else list(given)
         if given and all(isinstance(p, tuple) for p in given):  # as named_parameters() gives them
             group["param_names"] = [name for name, _ in given]

@@ -278,7 +278,8 @@ def test_errors(call, error, message):
 
 # -- dtypes ------------------------------------------------------------------------------------------------------------
 
-NAMES = ["float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool", "complex64", "complex128"]
+NAMES = ["float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"]
+NAMES += ["complex64", "complex128"]
 
 
 def test_promotion_as_pytorch():

@@ -59,6 +59,14 @@ def tolerance(sample: Sample, dtype: str) -> float:
     return max(sample.tolerance, TOLERANCE.get(dtype, 0.0))
 
 
+def oracle(torch: Any, ran: Ran, weights: list[np.ndarray], create: bool = False) -> list:
+    """PyTorch's gradients. Where it refuses to go back (scatter with more in src than index takes), differences judge alone."""
+    try:
+        return torch_gradients(torch, ran, weights, create)
+    except REFUSALS as refusal:
+        pytest.skip(f"PyTorch: {refusal}")
+
+
 # -- against PyTorch ----------------------------------------------------------------------------------------------------------
 
 
@@ -81,7 +89,7 @@ def test_gradient(sample: Sample, torch: Any) -> None:
     for dtype in sample.dtypes:
         ours, theirs = call.ours(call.cast(DTYPES[dtype])), call.theirs(torch, call.cast(DTYPES[dtype]))
         weights = cotangents(ours)
-        expected = torch_gradients(torch, theirs, weights)
+        expected = oracle(torch, theirs, weights)
         for k, (g, e) in enumerate(zip(gradients(ours, weights), expected, strict=True)):
             assert g.dtype == ours.inputs[k].dtype, f"{dtype} gradient of input {k} has dtype {g.dtype}"
             close(g, e, max(tolerance(sample, dtype), 1e-7), f"{dtype} gradient of input {k}", scale=True)
@@ -93,7 +101,7 @@ def test_second_order(sample: Sample, torch: Any) -> None:
     call = Call(sample)
     ours, theirs = call.ours(call.cast(FLOAT64)), call.theirs(torch, call.cast(FLOAT64))
     weights = cotangents(ours)
-    first, expected = gradients(ours, weights, create=True), torch_gradients(torch, theirs, weights, create=True)
+    first, expected = gradients(ours, weights, create=True), oracle(torch, theirs, weights, create=True)
     for a, b in zip(first, expected, strict=True):
         close(a, b, max(sample.tolerance, 1e-7), "gradient under create_graph", scale=True)
     ours.outs, theirs.outs = [g for g in first if g.requires_grad], [g for g in expected if g.requires_grad]
@@ -101,7 +109,7 @@ def test_second_order(sample: Sample, torch: Any) -> None:
         return  # one of us knows that a second derivative is zero: finite differences judge
     if ours.outs:
         weights = cotangents(ours, 1)
-        second = zip(gradients(ours, weights), torch_gradients(torch, theirs, weights), strict=True)
+        second = zip(gradients(ours, weights), oracle(torch, theirs, weights), strict=True)
         for k, (a, b) in enumerate(second):
             close(a, b, max(sample.tolerance, 1e-6), f"second-order gradient of input {k}", scale=True)
 
@@ -130,7 +138,7 @@ def compare_or_both_refuse(call: Call, torch: Any, dtype: np.dtype = FLOAT64, li
     same_results(ours, theirs, limit)
     if sample.grad and call.floats and ours.recorded and theirs.recorded:
         weights = cotangents(ours)
-        for a, b in zip(gradients(ours, weights), torch_gradients(torch, theirs, weights), strict=True):
+        for a, b in zip(gradients(ours, weights), oracle(torch, theirs, weights), strict=True):
             close(a, b, limit, "gradient", scale=True)
     return ours
 

@@ -41,17 +41,22 @@ def _key(spec: tuple) -> tuple:
 
 def index(x: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
     """x at integer arrays, one for each of the dimensions `axes`, broadcast against one another. Their dimensions stand in
-    the result where `axes` stood, if these are neighbours, else in front."""
+    the result where `axes` stood, if these are neighbours, else in front. Or one array for all of `axes`, which are
+    neighbours then: it counts, within bounds, along all of them as if they were one."""
     try:
-        if x.flags.c_contiguous:
-            if len(axes) == 1:
-                return x.take(indices[0], axes[0])
-            if axes[-1] - axes[0] == len(axes) - 1:
-                merged = x.reshape(*x.shape[: axes[0]], math.prod(x.shape[axes[0] : axes[-1] + 1]), *x.shape[axes[-1] + 1 :])
-                return merged.take(_positions(indices, axes, x.shape), axes[0])
+        if len(indices) == 1 and x.flags.c_contiguous:
+            return _merged(x, axes).take(indices[0], axes[0])
         return x[_places(x, indices, axes)]
     except IndexError as error:
         raise _worded(error) from None
+
+
+def _merged(x: Any, axes: tuple[int, ...]) -> Any:
+    """x with neighbouring dimensions made one."""
+    if len(axes) == 1:
+        return x
+    first, after = axes[0], axes[-1] + 1
+    return x.reshape(*x.shape[:first], math.prod(x.shape[first:after]), *x.shape[after:])
 
 
 def unindex(x: Any, *indices: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
@@ -74,7 +79,7 @@ def unindex(x: Any, *indices: Any, axes: tuple[int, ...], shape: tuple[int, ...]
 
 def index_put(x: Any, value: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
     """A copy of x with `value`, broadcast, at the places that `index` reads. Of values for one place the last one stays."""
-    out = x.copy()
+    out = x.copy("C")
     write_index(out, value, *indices, axes=axes)
     return out
 
@@ -82,13 +87,17 @@ def index_put(x: Any, value: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
 def write_index(x: Any, value: Any, *indices: Any, axes: tuple[int, ...]) -> None:
     """Write at the places of x that `index` reads. For use outside of ops."""
     try:
+        if len(indices) == 1 and x.flags.c_contiguous:
+            x, axes = _merged(x, axes), axes[:1]
         x[_places(x, indices, axes)] = value
     except IndexError as error:
         raise _worded(error) from None
 
 
 def _places(x: Any, indices: tuple, axes: tuple[int, ...]) -> tuple:
-    key: list[Any] = [builtins.slice(None)] * x.ndim
+    if len(indices) < len(axes):
+        indices = np.unravel_index(indices[0], [x.shape[i] for i in axes])
+    key: list[Any] = [builtins.slice(None)] * (axes[-1] + 1)
     for axis, i in zip(axes, indices, strict=True):
         key[axis] = i
     return tuple(key)
@@ -96,21 +105,24 @@ def _places(x: Any, indices: tuple, axes: tuple[int, ...]) -> tuple:
 
 def _positions(indices: tuple, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
     """The places that index arrays mean, counted along the dimensions `axes` as if these were one. Checks the bounds."""
+    if len(indices) < len(axes):
+        return indices[0]
+    if any([not i.size for i in indices]):
+        return np.zeros(np.broadcast_shapes(*[i.shape for i in indices]), np.int64)
     total: Any = 0
     for axis, i in zip(axes, indices, strict=True):
         size = shape[axis]
         i = i.astype(np.int64, copy=False)
-        if i.size:
-            if int(i.min()) < 0:
-                i = np.where(i < 0, i + size, i)
-            _check_bounds(i, axis, size)
+        if int(i.min()) < 0:
+            i = np.where(i < 0, i + size, i)
+        _check_bounds(i, axis, size)
         total = i if axis == axes[0] else total * size + i
     return total
 
 
 def _check_bounds(i: Any, axis: int, size: int) -> None:
     """Raise IndexError if an element of the int64 array i is negative or not less than size."""
-    if i.size and int(i.view(np.uint64).max()) >= size:  # a negative one is a huge one
+    if int(i.view(np.uint64).max()) >= size:  # a negative one is a huge one
         wrong = i[(i < 0) | (i >= size)].reshape(-1)[0]
         raise IndexError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
 
@@ -188,6 +200,8 @@ def reduce_along(x: Any, index: Any, value: Any, *, axis: int, how: str) -> Any:
 def _along(index: Any, axis: int, shape: tuple[int, ...]) -> Any:
     """The places in the flattened array of `shape` that an index along `axis` means."""
     index = index.astype(np.int64, copy=False)
+    if not index.size:
+        return index
     _check_bounds(index, axis, shape[axis])
     step, offset = 1, np.int64(0)
     for i in range(len(shape) - 1, -1, -1):

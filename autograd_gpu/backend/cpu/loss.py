@@ -13,6 +13,7 @@ import numpy as np
 
 _REAL = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 _FEW = 64  # classes for which a table of one-hot rows is kept
+_NEGATIVE = b"\xff"  # a byte of a target that is negative, or beyond the classes of such a table
 _SAFE = 60.0  # exp(x) and sums of it are exact as long as the logarithm of the sum stays within
 
 
@@ -21,25 +22,43 @@ def _ones(n: int, dtype: Any) -> Any:
     return np.ones(n, dtype)
 
 
+class Constants:
+    """What losses of a matrix of one shape need, made once.
+
+    ones      a vector of ones, to sum over classes
+    share     (N) what each row has of the loss: 1 / N for a mean, 1 for a sum
+    one_hot   (C, C) a row for each class, with the share at its place"""
+
+    __slots__ = ("ones", "share", "shares", "one_hot")
+
+    def __init__(self, n: int, classes: int, dtype: Any, reduction: str):
+        self.share = np.asarray(1 / n if reduction == "mean" else 1, dtype)
+        self.shares = np.full(n, self.share, dtype)
+        self.ones = np.ones(classes, dtype)
+        self.one_hot = np.eye(classes, dtype=dtype) * self.share
+
+
 @lru_cache(64)
-def _table(classes: int, dtype: Any) -> Any:
-    return np.eye(classes, dtype=dtype)
+def _constants(shape: tuple[int, ...], dtype: Any, reduction: str, ignore_index: int) -> Constants | None:
+    """None where one-hot rows are not worth it or not possible, and losses are computed row by row."""
+    if len(shape) != 2 or not 0 < shape[1] <= _FEW or not shape[0] or dtype not in _REAL or ignore_index >= 0 or reduction == "none":
+        return None
+    return Constants(*shape, dtype, reduction)
 
 
-def _one_hot(x: Any, target: Any, ignore_index: int) -> Any:
-    """Rows of zeros with a one at the class, or None where there are many classes or some target is none of them."""
-    classes = x.shape[1]
-    if classes > _FEW or ignore_index >= 0 or x.dtype not in _REAL or x.ndim != 2 or b"\xff" in target.tobytes():
-        return None  # a byte of ones tells of a negative target
+def _one_hot(c: Constants, target: Any) -> Any:
+    """The one-hot rows of classes, or None if some target is no class."""
+    if _NEGATIVE in target.tobytes():
+        return None
     try:
-        return _table(classes, x.dtype).take(target, 0)
+        return c.one_hot.take(target, 0)
     except IndexError:
         return None
 
 
-def _log_sum_exp(rows: Any) -> Any:
+def _log_sum_exp(rows: Any, ones: Any) -> Any:
     """log(sum(exp(row))) of each row."""
-    out = np.log(np.exp(rows).dot(_ones(rows.shape[1], rows.dtype)))
+    out = np.log(np.exp(rows).dot(ones))
     if out.dot(out) < _SAFE * _SAFE:
         return out
     if out.size and -_SAFE < np.minimum.reduce(out) and np.maximum.reduce(out) < _SAFE:
@@ -49,15 +68,16 @@ def _log_sum_exp(rows: Any) -> Any:
     return np.log(np.add.reduce(np.exp(rows - top[:, None]), axis=1)) + top
 
 
-def _softmax(rows: Any) -> Any:
+def _softmax(rows: Any, ones: Any, share: Any) -> Any:
+    """softmax of each row, times `share`, an array without dimensions."""
     e = np.exp(rows)
-    total = e.dot(_ones(rows.shape[1], rows.dtype))
-    inverse = np.reciprocal(total)
+    total = e.dot(ones)
+    inverse = np.divide(share, total)
     if total.dot(total) < 1e36 and inverse.dot(inverse) < 1e36:
         return np.multiply(e, inverse[:, None], e)
     np.subtract(rows, np.maximum.reduce(rows, axis=1, keepdims=True, initial=-np.inf), e)
     np.exp(e, e)
-    return np.divide(e, np.add.reduce(e, axis=1, keepdims=True), e)
+    return np.multiply(e, share / np.add.reduce(e, axis=1, keepdims=True), e)
 
 
 def _to_rows(x: Any, target: Any, ignore_index: int) -> tuple[Any, Any, Any]:
@@ -93,18 +113,15 @@ def _reduce(losses: Any, counted: Any, shape: tuple[int, ...], reduction: str, d
 
 def cross_entropy(input: Any, target: Any, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
     """The forward of `cross_entropy`."""
-    if reduction != "none":
-        hot = _one_hot(input, target, ignore_index)
-        if hot is not None and len(hot):
-            sums = _log_sum_exp(input)
-            n = len(hot)
-            out = sums.dot(_ones(n, sums.dtype)) - input.ravel().dot(hot.ravel())
-            if reduction == "mean":
-                out /= n
+    c = _constants(input.shape, input.dtype, reduction, ignore_index)
+    if c is not None:
+        hot = _one_hot(c, target)
+        if hot is not None:
+            out = _log_sum_exp(input, c.ones).dot(c.shares) - input.ravel().dot(hot.ravel())
             if out == out:  # an infinite logit of another class gave 0 * inf
                 return np.asarray(out)
     rows, places, counted = _to_rows(input, target, ignore_index)
-    losses = _log_sum_exp(rows) - rows.ravel()[places]
+    losses = _log_sum_exp(rows, _ones(rows.shape[1], rows.dtype)) - rows.ravel()[places]
     return _reduce(losses, counted, target.shape, reduction, input.dtype)
 
 
@@ -112,14 +129,15 @@ def cross_entropy_backward(
     xp: Any, g: Any, needed: tuple[str, ...], input: Any, target: Any, ignore_index: int = -100, reduction: str = "mean"
 ) -> Any:
     """The rule of `cross_entropy`: (softmax - one-hot) times what each row gets of g."""
-    if reduction != "none":
-        hot = _one_hot(input, target, ignore_index)
-        if hot is not None and len(hot):
-            out = _softmax(input)
+    c = _constants(input.shape, input.dtype, reduction, ignore_index)
+    if c is not None:
+        hot = _one_hot(c, target)
+        if hot is not None:
+            out = _softmax(input, c.ones, c.share)
             np.subtract(out, hot, out)
-            return (np.multiply(out, g / len(hot) if reduction == "mean" else g, out),)
+            return ((out if g == 1 else np.multiply(out, g, out)),)
     rows, places, counted = _to_rows(input, target, ignore_index)
-    out = _softmax(rows)
+    out = _softmax(rows, _ones(rows.shape[1], rows.dtype), np.ones((), rows.dtype))
     out.ravel()[places] -= 1
     share = np.asarray(g, out.dtype).reshape(-1, 1)
     if reduction == "mean":

@@ -125,7 +125,7 @@ def adam_(
     if v_max is None:
         _sqrt(v, flat)
     else:
-        _maximum(v_max, v, v_max)
+        _maximum(v_max, v, out=v_max)
         _sqrt(v_max, flat)
     _add(flat, floor, flat)
     _divide(m, flat, flat)
