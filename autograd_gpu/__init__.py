@@ -38,7 +38,9 @@ from .ops.join import *
 from .ops.layout import *
 from .ops.limits import *
 from .ops.linalg import *
+from .ops.lookup import *
 from .ops.loss import *
+from .ops.matrices import *
 from .ops.order import *
 from .ops.padding import *
 from .ops.parts import *

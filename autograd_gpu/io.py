@@ -35,6 +35,8 @@ def save(tensors: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mappi
         if path.suffix == ".safetensors":
             _safetensors().save_file(arrays, partial, metadata=dict(metadata or {}))
         elif path.suffix == ".npz":
+            if any(array.dtype.kind == "V" for array in arrays.values()):
+                raise TypeError("npz files have no bfloat16: save as .safetensors, or convert with float()")
             with open(partial, "wb") as file:
                 np.savez(file, **arrays)
         else:

@@ -7,7 +7,8 @@ tensor(5.)
 
 from __future__ import annotations
 
-from .ops.linalg import matmul, matrix_power
+from .ops.linalg import matmul
+from .ops.matrices import matrix_power
 from .ops.vectors import linalg_cross as cross
 from .ops.vectors import matrix_norm, multi_dot, norm, vecdot, vector_norm
 

@@ -26,7 +26,7 @@ DTYPES = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
-# -- arguments -----------------------------------------------------------------------------------------------------------
+# -- arguments -------------------------------------------------------------------------------------------------------------
 
 
 def array_of(spec: F | I | B, rng: np.random.Generator) -> np.ndarray:
@@ -155,7 +155,7 @@ def resolve(root: Any, name: str) -> Any:
     return root
 
 
-# -- PyTorch ----------------------------------------------------------------------------------------------------------------
+# -- PyTorch ---------------------------------------------------------------------------------------------------------------
 
 
 def to_torch(torch: Any, a: np.ndarray) -> Any:
@@ -215,7 +215,7 @@ def same_results(ours: Ran, theirs: Ran, tolerance: float, what: str = "value") 
         close(a, b, tolerance, label)
 
 
-# -- gradients --------------------------------------------------------------------------------------------------------------
+# -- gradients -------------------------------------------------------------------------------------------------------------
 
 
 def cotangents(ran: Ran, seed: int = 0) -> list[np.ndarray]:
@@ -224,10 +224,10 @@ def cotangents(ran: Ran, seed: int = 0) -> list[np.ndarray]:
     return [np.asarray(rng.uniform(0.5, 1.5, tuple(t.shape)) * rng.choice([-1.0, 1.0], tuple(t.shape))) for t in ran.recorded]
 
 
-def gradients(ran: Ran, weights: list[np.ndarray], create: bool = False, retain: bool = True) -> list[Tensor]:
-    """Our gradients of the inputs, zeros where there are none."""
+def gradients(ran: Ran, weights: list, create: bool = False, retain: bool = True) -> list[Tensor]:
+    """Our gradients of the inputs, zeros where there are none. The weights of the outputs are arrays or Tensors."""
     outs = ran.recorded
-    weights = [Tensor(w.astype(t.data.dtype)) for w, t in zip(weights, outs, strict=True)]
+    weights = [w if isinstance(w, Tensor) else Tensor(w.astype(t.data.dtype)) for w, t in zip(weights, outs, strict=True)]
     found = engine.gradients_of(outs, ran.inputs, weights, retain, create)
     return [Tensor(np.zeros_like(x.data)) if g is None else g for g, x in zip(found, ran.inputs, strict=True)]
 

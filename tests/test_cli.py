@@ -205,5 +205,7 @@ def test_other_endings_are_refused(tmp_path):
 
 
 def test_import_is_light():
-    code = "import sys, autograd_gpu; print([m for m in ('cupy', 'matplotlib', 'rich', 'safetensors', 'torch') if m in sys.modules])"
+    code = (
+        "import sys, autograd_gpu; print([m for m in ('cupy', 'matplotlib', 'rich', 'safetensors', 'torch') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"

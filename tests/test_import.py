@@ -11,7 +11,9 @@ UNWANTED = ("cupy", "matplotlib", "rich", "scipy", "torch", "safetensors", "pand
 def seconds(program: str) -> float:
     """How long a line takes in a fresh interpreter, as it measures itself; the best of several."""
     timed = f"import time; import numpy, ml_dtypes; t = time.perf_counter(); {program}; print(time.perf_counter() - t)"
-    return min(float(subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, check=True).stdout) for _ in range(5))
+    return min(
+        float(subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, check=True).stdout) for _ in range(5)
+    )
 
 
 def test_importing_is_quick() -> None:
@@ -27,5 +29,7 @@ def test_importing_brings_in_little() -> None:
 
 
 def test_importing_says_nothing() -> None:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", "import autograd_gpu"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import autograd_gpu"], capture_output=True, text=True, check=True
+    )
     assert done.stdout == done.stderr == ""

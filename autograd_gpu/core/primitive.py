@@ -42,7 +42,8 @@ __all__ = ["attach", "bilinear", "elementwise", "general", "linear", "nondiffere
 def _declare(op: Op) -> Callable:
     """The function that calls `op`, which becomes a word of the Tensors' vocabulary."""
     plain = not op.keywords and not op.variadic and not op.view and not op.several and op.promoted
-    plain = plain and op.kind != "bilinear" and set(op.inputs) <= set(op.rules)  # the fast paths take it that a gradient flows to every input
+    # the fast paths take it that a gradient flows to every input
+    plain = plain and op.kind != "bilinear" and set(op.inputs) <= set(op.rules)
     if plain and len(op.inputs) == 1:
         call = unary(op)
     elif plain and len(op.inputs) == 2:

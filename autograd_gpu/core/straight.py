@@ -1,7 +1,7 @@
 """Dispatch of an op with a fixed number of inputs as straight-line code, written out for that op.
 
-`dispatch.general` loops over inputs and keywords; here the loops are unrolled, as text that is compiled when the op is declared, the
-way NamedTuple does it. What the text does not handle goes to `general`: numbers among the inputs, dtypes to promote, no_grad,
+`dispatch.general` loops over inputs and keywords; here the loops are unrolled, as text that is compiled when the op is declared,
+the way NamedTuple does it. What the text does not handle goes to `general`: numbers among the inputs, dtypes to promote, no_grad,
 errors to explain. For `softmax(x, *, axis)` it reads:
 
     def call(x, *, axis):

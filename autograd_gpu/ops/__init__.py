@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import activation, arithmetic, comparison, convert, create, elementwise, extremum, functions, gather, fill, generator, grid, index, join, layout, limits, linalg, loss, order, padding, parts, random, reduce, scan, shape, softmaxes, sort, trigonometry, vectors
+from . import activation, arithmetic, comparison, convert, create, elementwise, extremum, functions, gather, fill, generator, grid, index, join, layout, limits, linalg, lookup, loss, matrices, order, padding, parts, random, reduce, scan, shape, softmaxes, sort, trigonometry, vectors
 
-FAMILIES = (arithmetic, limits, elementwise, trigonometry, functions, comparison, activation, reduce, extremum, scan, softmaxes, shape, order, parts, join, padding, layout, index, gather, sort, linalg, vectors, loss, create, convert, grid, generator, random, fill)
+FAMILIES = (arithmetic, limits, elementwise, trigonometry, functions, comparison, activation, reduce, extremum, scan, softmaxes, shape, order, parts, join, padding, layout, index, gather, lookup, sort, linalg, matrices, vectors, loss, create, convert, grid, generator, random, fill)
 
 from . import methods  # noqa: E402 (attaches what the families have declared)
 

@@ -109,7 +109,8 @@ def _letters(term: str, equation: str, where: str) -> tuple[str, str, str]:
             if c == ".":
                 raise RuntimeError(f"einsum(): found '.' for {where} that is not part of any ellipsis")
             raise RuntimeError(
-                f"einsum(): invalid subscript given at index {equation.index(c)} in the equation string, subscripts must be in [a-zA-Z]"
+                f"einsum(): invalid subscript given at index {equation.index(c)} in the equation string, subscripts must be in "
+                "[a-zA-Z]"
             )
     return head, dots, tail
 
@@ -123,7 +124,8 @@ def _sizes(terms: list[Labels], operands: Sequence[Tensor]) -> dict[Any, int]:
             if known != n and 1 not in (known, n):
                 name = "..." if isinstance(label, int) else label
                 raise RuntimeError(
-                    f"einsum(): subscript {name} has size {n} for operand {i} which does not broadcast with previously seen size {known}"
+                    f"einsum(): subscript {name} has size {n} for operand {i} which does not broadcast with previously seen size "
+                    f"{known}"
                 )
             sizes[label] = n if known == 1 else known
     return sizes
@@ -137,7 +139,9 @@ def _one_dimension_a_label(x: Tensor, labels: Labels, sizes: dict[Any, int]) -> 
     shape = x.data.shape
     for label, n in zip(labels, shape, strict=True):
         if labels.count(label) > 1 and n != sizes[label]:
-            raise RuntimeError(f"einsum(): subscript {label} is repeated for an operand with sizes that do not match: {list(shape)}")
+            raise RuntimeError(
+                f"einsum(): subscript {label} is repeated for operand of shape {list(shape)}, but the sizes don't match"
+            )
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             first = labels.index(label)

@@ -112,7 +112,9 @@ def _nonempty(name: str, shape: Sequence[int], over: Sequence[int] | None) -> No
         return
     for i in over:
         if i < len(shape) and shape[i] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {i} to have non-zero size, and the input has shape {list(shape)}.")
+            raise IndexError(
+                f"{name}(): Expected reduction dim {i} to have non-zero size, and the input has shape {list(shape)}."
+            )
 
 
 def along(kind: Any, word: str, input: Tensor, dim: int, keepdim: bool, **options: Any) -> Any:
@@ -302,7 +304,13 @@ _RANKS: dict[str, Callable[[Tensor], tuple[Tensor, Tensor | None]]] = {  # rank 
 
 
 def quantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", axis: int | None = None
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+    axis: int | None = None,
 ) -> Tensor:
     """The q-th quantiles along `dim`, by default of all elements, for `q` a number or a tensor of numbers in [0, 1].
 
@@ -317,7 +325,13 @@ def quantile(
 
 
 def nanquantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", axis: int | None = None
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+    axis: int | None = None,
 ) -> Tensor:
     """The `quantile` of the elements that are not NaN.
 

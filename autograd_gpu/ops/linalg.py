@@ -20,23 +20,19 @@ __all__ = [
     "addr",
     "baddbmm",
     "bmm",
-    "chain_matmul",
     "dot",
     "einsum",
     "ger",
     "inner",
-    "kron",
     "linear",
     "matmul",
-    "matrix_power",
     "mm",
     "mv",
     "outer",
     "tensordot",
-    "trace",
     "vdot",
 ]
-METHODS: tuple[str, ...] = tuple(name for name in __all__ if name not in ("chain_matmul", "einsum", "linear", "tensordot"))
+METHODS: tuple[str, ...] = tuple(name for name in __all__ if name not in ("einsum", "linear", "tensordot"))
 IN_PLACE: tuple[str, ...] = ("addbmm", "addmm", "addmv", "addr", "baddbmm")
 
 
@@ -79,7 +75,7 @@ def _matmul(xp: Any, a: Any, b: Any) -> Any:
     ...
 
 
-def _check_tensors(name: str, **given: Any) -> None:
+def check_tensors(name: str, **given: Any) -> None:
     for position, (argument, x) in enumerate(given.items(), 1):
         if not isinstance(x, Tensor):
             raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(x).__name__}")
@@ -98,7 +94,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     try:
         m, n = input.data.ndim, other.data.ndim
     except AttributeError:
-        _check_tensors("matmul", input=input, other=other)
+        check_tensors("matmul", input=input, other=other)
         raise
     if m > 1 < n:
         return words.matmul(input, other)
@@ -107,19 +103,19 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if m == n == 1:
         return dot(input, other)
     if m == 1:
-        out = words.matmul(_reshape(input, (1, *input.data.shape)), other)
-        return _reshape(out, (*out.data.shape[:-2], out.data.shape[-1]))
+        out = words.matmul(reshape(input, (1, *input.data.shape)), other)
+        return reshape(out, (*out.data.shape[:-2], out.data.shape[-1]))
     if n == 1 and m == 2:
         return mv(input, other)
-    out = words.matmul(input, _reshape(other, (*other.data.shape, 1)))
-    return _reshape(out, out.data.shape[:-1])
+    out = words.matmul(input, reshape(other, (*other.data.shape, 1)))
+    return reshape(out, out.data.shape[:-1])
 
 
-def _reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return words.reshape(x, shape=shape)
 
 
-def _check_ndim(x: Tensor, ndim: int, what: str) -> None:
+def check_ndim(x: Tensor, ndim: int, what: str) -> None:
     if x.data.ndim != ndim:
         kind = "matrix" if ndim == 2 else f"{ndim}D tensor"
         raise RuntimeError(f"{what} must be a {kind}, got {x.data.ndim}-D tensor of shape {list(x.shape)}")
@@ -133,9 +129,9 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     tensor([[3.],
             [3.]])
     """
-    _check_tensors("mm", input=input, mat2=mat2)
-    _check_ndim(input, 2, "self")
-    _check_ndim(mat2, 2, "mat2")
+    check_tensors("mm", input=input, mat2=mat2)
+    check_ndim(input, 2, "self")
+    check_ndim(mat2, 2, "mat2")
     return words.matmul(input, mat2)
 
 
@@ -148,9 +144,9 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     <BLANKLINE>
             [[3.]]])
     """
-    _check_tensors("bmm", input=input, mat2=mat2)
-    _check_ndim(input, 3, "batch1")
-    _check_ndim(mat2, 3, "batch2")
+    check_tensors("bmm", input=input, mat2=mat2)
+    check_ndim(input, 3, "batch1")
+    check_ndim(mat2, 3, "batch2")
     _check_batches(input, mat2)
     return words.matmul(input, mat2)
 
@@ -171,13 +167,13 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     >>> ag.mv(ag.ones(2, 3), ag.tensor([1.0, 2.0, 3.0]))
     tensor([6., 6.])
     """
-    _check_tensors("mv", input=input, vec=vec)
+    check_tensors("mv", input=input, vec=vec)
     if input.ndim != 2 or vec.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
     (n, m), (k,) = input.data.shape, vec.data.shape
     if m != k:
         raise RuntimeError(f"size mismatch, got input ({n}), mat ({n}x{m}), vec ({k})")
-    return _reshape(words.matmul(input, _reshape(vec, (k, 1))), (n,))
+    return reshape(words.matmul(input, reshape(vec, (k, 1))), (n,))
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
@@ -187,7 +183,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     >>> ag.dot(ag.tensor([2.0, 3.0]), ag.tensor([2.0, 1.0]))
     tensor(7.)
     """
-    _check_tensors("dot", input=input, tensor=tensor)
+    check_tensors("dot", input=input, tensor=tensor)
     if input.ndim != 1 or tensor.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
     if input.dtype != tensor.dtype:
@@ -198,7 +194,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
             f"inconsistent tensor size, expected tensor [{n}] and src [{k}] to have the same number of elements, but got {n} and "
             f"{k} elements respectively"
         )
-    return _reshape(words.matmul(_reshape(input, (1, n)), _reshape(tensor, (n, 1))), ())
+    return reshape(words.matmul(reshape(input, (1, n)), reshape(tensor, (n, 1))), ())
 
 
 vdot = dot  # they differ for complex numbers only
@@ -211,12 +207,13 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     >>> ag.inner(ag.ones(2, 3), ag.tensor([1.0, 2.0, 3.0]))
     tensor([6., 6.])
     """
-    _check_tensors("inner", input=input, other=other)
+    check_tensors("inner", input=input, other=other)
     if not input.ndim or not other.ndim:
         return input * other
     if input.shape[-1] != other.shape[-1]:
         raise RuntimeError(
-            f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}"
+            f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and "
+            f"{list(other.shape)}"
         )
     return tensordot(input, other, ([-1], [-1]))
 
@@ -229,11 +226,11 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     tensor([[3., 4.],
             [6., 8.]])
     """
-    _check_tensors("outer", input=input, vec2=vec2)
+    check_tensors("outer", input=input, vec2=vec2)
     for name, x in (("self", input), ("vec2", vec2)):
         if x.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {x.ndim}-D")
-    return _reshape(input, (*input.data.shape, 1)) * vec2
+    return reshape(input, (*input.data.shape, 1)) * vec2
 
 
 ger = outer
@@ -246,7 +243,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     >>> ag.tensordot(ag.ones(2, 3, 4), ag.ones(4, 3), dims=([1, 2], [1, 0]))
     tensor([12., 12.])
     """
-    _check_tensors("tensordot", a=a, b=b)
+    check_tensors("tensordot", a=a, b=b)
     if hasattr(dims, "__index__"):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
@@ -268,9 +265,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     kept_a, kept_b = [i for i in range(a.ndim) if i not in of_a], [j for j in range(b.ndim) if j not in of_b]
     shape_a, shape_b = [a.data.shape[i] for i in kept_a], [b.data.shape[j] for j in kept_b]
     summed = prod(a.data.shape[i] for i in of_a)
-    left = _reshape(words.transpose(a, axes=(*kept_a, *of_a)), (prod(shape_a), summed))
-    right = _reshape(words.transpose(b, axes=(*of_b, *kept_b)), (summed, prod(shape_b)))
-    return _reshape(words.matmul(left, right), (*shape_a, *shape_b))
+    left = reshape(words.transpose(a, axes=(*kept_a, *of_a)), (prod(shape_a), summed))
+    right = reshape(words.transpose(b, axes=(*of_b, *kept_b)), (summed, prod(shape_b)))
+    return reshape(words.matmul(left, right), (*shape_a, *shape_b))
 
 
 # -- products added to something -----------------------------------------------------------------------------------------
@@ -312,109 +309,10 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alp
 
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * the sum of the products in the batch."""
-    _check_ndim(batch1, 3, "batch1")
-    _check_ndim(batch2, 3, "batch2")
+    check_ndim(batch1, 3, "batch1")
+    check_ndim(batch2, 3, "batch2")
     _check_batches(batch1, batch2)
     return _plus(input, tensordot(batch1, batch2, ([0, 2], [0, 1])), beta, alpha)
-
-
-# -- of matrices ---------------------------------------------------------------------------------------------------------
-
-
-def trace(input: Tensor) -> Tensor:
-    """The sum of the diagonal of a matrix.
-
-    >>> import autograd_gpu as ag
-    >>> ag.trace(ag.eye(3))
-    tensor(3.)
-    """
-    if input.ndim != 2:
-        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
-    return words.sum(words.diagonal(input, offset=0, axis1=0, axis2=1), axis=(0,))
-
-
-def kron(input: Tensor, other: Tensor) -> Tensor:
-    """The Kronecker product: `other` times each element of `input`, in blocks.
-
-    >>> import autograd_gpu as ag
-    >>> ag.kron(ag.tensor([[1.0, 2.0]]), ag.ones(2, 1))
-    tensor([[1., 2.],
-            [1., 2.]])
-    """
-    _check_tensors("kron", input=input, other=other)
-    ndim = max(input.ndim, other.ndim)
-    m = (1,) * (ndim - input.ndim) + input.data.shape
-    n = (1,) * (ndim - other.ndim) + other.data.shape
-    left = _reshape(input, tuple(size for a in m for size in (a, 1)))
-    right = _reshape(other, tuple(size for b in n for size in (1, b)))
-    return _reshape(left * right, tuple(a * b for a, b in zip(m, n, strict=True)))
-
-
-def matrix_power(input: Tensor, n: int) -> Tensor:
-    """The n-th power, n >= 0, of a square matrix or of a batch of them, by repeated squaring.
-
-    >>> import autograd_gpu as ag
-    >>> ag.matrix_power(ag.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
-    tensor([[1., 5.],
-            [0., 1.]])
-    """
-    if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
-        raise RuntimeError(f"linalg.matrix_power: A must be batches of square matrices, but they are {list(input.shape)}")
-    if n < 0:
-        raise NotImplementedError(f"matrix_power with n = {n}: negative powers need the inverse, which is not available")
-    if n == 0:
-        return _identity_like(input)
-    result, square = None, input
-    while True:
-        if n & 1:
-            result = square if result is None else words.matmul(result, square)
-        n >>= 1
-        if not n:
-            return result
-        square = words.matmul(square, square)
-
-
-def _identity_like(x: Tensor) -> Tensor:
-    numbers = words.arange(x.data.shape[-1])
-    eye = words.astype(_reshape(numbers, (x.data.shape[-1], 1)) == numbers, dtype=x.dtype)
-    return words.overwrite(x, eye)  # part of the graph, as in PyTorch, with a gradient of zero
-
-
-def chain_matmul(*matrices: Any) -> Tensor:
-    """The product of several matrices, in the order that needs the fewest multiplications.
-
-    >>> import autograd_gpu as ag
-    >>> ag.chain_matmul(ag.ones(2, 3), ag.ones(3, 4), ag.ones(4, 1))
-    tensor([[12.],
-            [12.]])
-    """
-    given = list(matrices[0]) if len(matrices) == 1 and not isinstance(matrices[0], Tensor) else list(matrices)
-    if not given:
-        raise ValueError("chain_matmul(): Expected one or more matrices")
-    for i, x in enumerate(given):
-        _check_ndim(x, 2, f"matrix {i} of chain_matmul")
-    return _chain(given, _best_splits(given), 0, len(given) - 1)
-
-
-def _best_splits(matrices: Sequence[Tensor]) -> dict[tuple[int, int], int]:
-    """Where to split each run of matrices, by the classic table (Cormen et al., Introduction to Algorithms, 14.2)."""
-    sizes = [matrices[0].shape[0], *(x.shape[1] for x in matrices)]
-    cost = {(i, i): 0 for i in range(len(matrices))}
-    split = {}
-    for length in range(1, len(matrices)):
-        for i in range(len(matrices) - length):
-            j = i + length
-            cost[i, j], split[i, j] = min(
-                (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
-            )
-    return split
-
-
-def _chain(matrices: Sequence[Tensor], split: dict[tuple[int, int], int], i: int, j: int) -> Tensor:
-    if i == j:
-        return matrices[i]
-    k = split[i, j]
-    return words.matmul(_chain(matrices, split, i, k), _chain(matrices, split, k + 1, j))
 
 
 # -- linear ------------------------------------------------------------------------------------------------------------
@@ -439,9 +337,10 @@ def _linear_errors(x: Tensor, weight: Tensor, bias: Tensor = NOTHING) -> None:
     if bias.data is not None:
         if bias.dtype != x.dtype:
             raise RuntimeError(f"linear(): input and bias must have the same dtype, but got {x.dtype} and {bias.dtype}")
+        have = bias.shape[-1] if bias.ndim else 1
         raise RuntimeError(
-            f"The expanded size of the tensor ({weight.shape[0]}) must match the existing size ({bias.shape[-1] if bias.ndim else 1}) "
-            f"at non-singleton dimension 1: bias {list(bias.shape)} with weight {list(weight.shape)}"
+            f"The expanded size of the tensor ({weight.shape[0]}) must match the existing size ({have}) at "
+            f"non-singleton dimension 1: bias {list(bias.shape)} with weight {list(weight.shape)}"
         )
 
 
@@ -467,5 +366,5 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     tensor([13., 26.])
     """
     if isinstance(input, Tensor) and input.data.ndim == 1:
-        return linear(_reshape(input, (1, *input.data.shape)), weight, bias).reshape((-1,))
+        return linear(reshape(input, (1, *input.data.shape)), weight, bias).reshape((-1,))
     return words.linear(input, weight, NOTHING if bias is None else bias)

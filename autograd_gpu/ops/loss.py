@@ -9,6 +9,7 @@ from typing import Any
 from ..core.graph import words
 from ..core.primitive import linear, primitive
 from ..core.tensor import Tensor
+from .linalg import check_tensors
 from .shape import broadcast_shapes
 
 __all__ = [
@@ -146,7 +147,7 @@ def cross_entropy(
                 return words.cross_entropy(input, target, ignore_index=ignore_index, reduction=reduction)
     except (AttributeError, IndexError):
         pass  # explained below
-    _check_tensors("cross_entropy", input=input, target=target)
+    check_tensors("cross_entropy", input=input, target=target)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     axis = 1 if input.ndim > 1 else 0
@@ -168,17 +169,11 @@ def cross_entropy(
     return loss * (1 - label_smoothing) + smooth * (label_smoothing / input.shape[1])
 
 
-def _check_tensors(name: str, **given: Any) -> None:
-    for position, (argument, x) in enumerate(given.items(), 1):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(x).__name__}")
-
-
 def _along_classes(weight: Tensor, input: Tensor) -> Tensor:
     if weight.shape != (input.shape[1],):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {input.shape[1]} classes or no classes but got weight tensor of shape: "
-            f"{list(weight.shape)}"
+            f"weight tensor should be defined either for all {input.shape[1]} classes or no classes but got weight tensor of "
+            f"shape: {list(weight.shape)}"
         )
     return weight.reshape((-1,) + (1,) * (input.ndim - 2))
 
@@ -231,7 +226,7 @@ def nll_loss(
     >>> ag.nll_loss(ag.tensor([[-1.0, -2.0], [-3.0, -4.0]]), ag.tensor([0, 1]))
     tensor(2.5000)
     """
-    _check_tensors("nll_loss", input=input, target=target)
+    check_tensors("nll_loss", input=input, target=target)
     if input.ndim == 1:
         out = nll_loss(input.reshape((1, *input.shape)), target.reshape((1, *target.shape)), weight, ignore_index, reduction)
         return out.reshape(()) if reduction == "none" else out
@@ -269,7 +264,7 @@ def _mse_loss(xp: Any, input: Any, target: Any, *, reduction: str = "mean") -> A
 
 def _alike(name: str, input: Tensor, target: Tensor, stretch: bool = True) -> tuple[Tensor, Tensor]:
     """Both with one shape, and a warning if they had not."""
-    _check_tensors(name, input=input, target=target)
+    check_tensors(name, input=input, target=target)
     if input.data.shape == target.data.shape:
         return input, target
     if not stretch:
@@ -379,7 +374,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     >>> ag.kl_div(ag.tensor([-0.6931, -0.6931]), ag.tensor([0.5, 0.5]), reduction="sum").item() < 1e-4
     True
     """
-    _check_tensors("kl_div", input=input, target=target)
+    check_tensors("kl_div", input=input, target=target)
     losses = words.exp(target) * (target - input) if log_target else words.xlogy(target, target) - target * input
     if reduction == "batchmean":
         return losses.sum() / (losses.shape[0] if losses.ndim else 1)

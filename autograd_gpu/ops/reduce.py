@@ -86,7 +86,9 @@ def _mean(xp: Any, x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     ...
 
 
-def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+def sum(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False
+) -> Tensor:
     """The sum over the dimensions `dim`, by default over all. Integers and bools give int64; `dtype` casts first.
 
     >>> import autograd_gpu as ag
@@ -98,7 +100,9 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     return words.sum(input, axis=axes(dim, axis, input.data.ndim), keepdims=keepdim or keepdims)
 
 
-def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+def mean(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False
+) -> Tensor:
     """The mean over the dimensions `dim`, by default over all; NaN where there is nothing to average.
 
     Raises RuntimeError for integers and bools: convert them first, or give a `dtype`.
@@ -179,15 +183,15 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
 
 
 def _var_x(xp: Any, g: Any, x: Any, axis: Any, correction: Any) -> Any:
-    away = (x - xp.mean(x, axis=axis, keepdims=True)) * 2
-    return kept(xp, g, x.shape, axis) * away / _degrees(x.shape, axis, correction)
+    slope = kept(xp, g, x.shape, axis) * 2 / _degrees(x.shape, axis, correction)
+    return (x - xp.mean(x, axis=axis, keepdims=True)) * slope
 
 
 def _std_x(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: Any) -> Any:
     # where the spread is zero the slope is taken as zero, as PyTorch does; dividing by infinity makes it so to any order
     slope = g / xp.where(out == 0, xp.full(out.shape, math.inf, out.dtype), out)
-    away = x - xp.mean(x, axis=axis, keepdims=True)
-    return kept(xp, slope, x.shape, axis) * away / _degrees(x.shape, axis, correction)
+    slope = kept(xp, slope, x.shape, axis) / _degrees(x.shape, axis, correction)
+    return (x - xp.mean(x, axis=axis, keepdims=True)) * slope
 
 
 def _degrees(shape: Sequence[int], axis: Any, correction: Any) -> Any:
@@ -232,7 +236,13 @@ def _spread(word: str, input: Tensor, dim: Any, unbiased: bool | None, correctio
 
 
 def var(
-    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None, axis: Any = None
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+    axis: Any = None,
 ) -> Tensor:
     """The variance over the dimensions `dim`: squared distances from the mean, divided by their number minus `correction`.
 
@@ -246,7 +256,13 @@ def var(
 
 
 def std(
-    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None, axis: Any = None
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+    axis: Any = None,
 ) -> Tensor:
     """The standard deviation over the dimensions `dim`: the square root of `var`. Where it is 0 its gradient is taken as 0.
 
@@ -258,7 +274,13 @@ def std(
 
 
 def var_mean(
-    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None, axis: Any = None
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+    axis: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """The variance and the mean over the dimensions `dim`.
 
@@ -271,7 +293,13 @@ def var_mean(
 
 
 def std_mean(
-    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None, axis: Any = None
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+    axis: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """The standard deviation and the mean over the dimensions `dim`.
 

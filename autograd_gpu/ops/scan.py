@@ -38,7 +38,7 @@ def _cumsum(xp: Any, x: Any, *, axis: int, reverse: bool = False) -> Any:
 
 # NOTE [A recurrence instead of a division]
 #    The textbook gradient of a cumulative product divides by the elements, which fails where one is zero. Let instead
-#        t = recurrence(b, a):    t[0] = 0,   t[i + 1] = b[i] + a[i] t[i],    that is  t[i] = sum over k < i of b[k] a[k+1] ... a[i-1]
+#      t = recurrence(b, a):    t[0] = 0,   t[i + 1] = b[i] + a[i] t[i],    t[i] = sum over k < i of b[k] a[k+1]...a[i-1]
 #    It is linear in b, its transpose is itself in reverse, and its slope in a[j] is t[j] times what `recurrence` in reverse
 #    carries of g to j. So its gradients are recurrences again, and with them every order of the ops below; none divides.
 #    1. The product of the elements before x[i], L, depends on x[j] as L[j] times what is carried of g from behind back to j.
@@ -178,7 +178,13 @@ def _ends(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def diff(
-    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, axis: int | None = None
+    input: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+    *,
+    axis: int | None = None,
 ) -> Tensor:
     """The differences of neighbours along `dim`, taken `n` times. `prepend` and `append` are joined to the input first.
 

@@ -45,7 +45,7 @@ def _normalized(word: str, input: Tensor, dim: Any, dtype: Any, axis: Any) -> Te
         raise TypeError(f'{word}() missing 1 required positional argument: "dim"')
     input = cast(input, dtype)
     if category(input.data.dtype) < 2:
-        raise NotImplementedError(f"\"{word}\" not implemented for '{input.dtype}': convert the input, as in x.float(), or give a dtype")
+        raise NotImplementedError(f"\"{word}\" not implemented for '{input.dtype}': convert it, as in x.float(), or give a dtype")
     return getattr(words, word)(input, axis=axes_of(dim, input.data.ndim))
 
 
@@ -86,7 +86,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, axis: Any = Non
 
     >>> import autograd_gpu as ag
     >>> ag.logsumexp(ag.tensor([1000.0, 1000.0]), dim=0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     if category(input.data.dtype) < 2:
         input = words.astype(input, dtype=default_dtype[0])

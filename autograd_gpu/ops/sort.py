@@ -15,14 +15,10 @@ from ..core.tensor import Tensor
 from . import return_types
 from .arguments import axis_of, dtype_of
 
-__all__ = [
-    "argsort", "argwhere", "bincount", "bucketize", "histc", "isin", "kthvalue", "msort", "nonzero", "searchsorted", "sort", "topk",
-    "tril_indices", "triu_indices", "unique", "unique_consecutive",
-]  # fmt: skip
-METHODS: tuple[str, ...] = (
-    "argsort", "argwhere", "bincount", "histc", "isin", "kthvalue", "msort", "nonzero", "sort", "topk", "unique",
-    "unique_consecutive",
-)  # fmt: skip
+__all__ = ["argsort", "argwhere", "bincount", "bucketize", "histc", "isin", "kthvalue", "msort", "nonzero", "searchsorted"]
+__all__ += ["sort", "topk", "tril_indices", "triu_indices", "unique", "unique_consecutive"]
+FUNCTIONS_ONLY = ("bucketize", "searchsorted", "tril_indices", "triu_indices")
+METHODS: tuple[str, ...] = tuple(name for name in __all__ if name not in FUNCTIONS_ONLY)
 IN_PLACE: tuple[str, ...] = ()
 
 # -- the ops -----------------------------------------------------------------------------------------------------------------
@@ -142,7 +138,9 @@ def topk(
     return return_types.topk(words.take_along(input, indices, axis=place), indices)
 
 
-def kthvalue(input: Tensor, k: int, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None) -> return_types.kthvalue:
+def kthvalue(
+    input: Tensor, k: int, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None
+) -> return_types.kthvalue:
     """The k-th smallest element along a dimension, by default the last, counted from 1, and its place.
 
     >>> import autograd_gpu as ag
@@ -214,25 +212,27 @@ def searchsorted(
     tensor([1, 2])
     """
     if side not in (None, "left", "right"):
-        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+        raise RuntimeError(f"searchsorted(): side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
-        raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+        raise RuntimeError("searchsorted(): side and right can't be set to opposites, got side of left while right was True")
     values = _number_or_tensor(input, sorted_sequence)
     seq = sorted_sequence
     if seq.data.ndim != 1 and (not values.data.ndim or seq.data.shape[:-1] != values.data.shape[:-1]):
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
-            f"input value tensor must match, but we got boundaries tensor {list(seq.shape)} and input value tensor {list(values.shape)}"
+            "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
+            f"input value tensor must match, but we got boundaries tensor {list(seq.shape)} and input value tensor "
+            f"{list(values.shape)}"
         )
     if isinstance(input, Tensor) and seq.data.dtype != values.data.dtype:
         raise RuntimeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype "
+            "searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype "
             f"{seq.data.dtype} and input value tensor dtype {values.data.dtype}"
         )
     if sorter is not None:
         if sorter.data.shape != seq.data.shape:
             raise RuntimeError(
-                f"torch.searchsorted(): boundary and sorter must have the same size, but got {list(seq.shape)} and {list(sorter.shape)}"
+                "searchsorted(): boundary and sorter must have the same size, but got "
+                f"{list(seq.shape)} and {list(sorter.shape)}"
             )
         seq = words.take_along(seq, sorter, axis=seq.data.ndim - 1)
     found = words.searchsorted(seq, values, right=right or side == "right")

@@ -10,7 +10,8 @@ from ..core.graph import words
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from .arguments import axes_of, axis_of, dtype_of
-from .linalg import chain_matmul, matmul
+from .linalg import matmul
+from .matrices import chain_matmul
 from .reduce import kept
 
 __all__ = ["cross"]
@@ -64,7 +65,8 @@ def vector_norm(
         size = math.prod(x.shape[i] for i in axes)
         if not size:
             raise RuntimeError(
-                f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity"
+                f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an "
+                "identity"
             )
         magnitude = words.abs(x)
         return (magnitude.amax if ord > 0 else magnitude.amin)(axes, keepdim) if axes else magnitude
@@ -97,7 +99,7 @@ def matrix_norm(
     """
     A = _floating(A, dtype, "linalg.matrix_norm")
     if A.ndim < 2:
-        raise RuntimeError(f"linalg.matrix_norm: The input tensor A must have at least 2 dimensions, and has shape {list(A.shape)}")
+        raise RuntimeError(f"linalg.matrix_norm: The input tensor A must have at least 2 dimensions. Got shape {list(A.shape)}")
     rows, columns = axes_of(dim, A.ndim)
     if ord == "fro":
         return words.vector_norm(A, axis=(rows, columns), ord=2.0, keepdims=keepdim)
@@ -126,7 +128,7 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
     if dim is None:
         if A.ndim not in (1, 2):
             raise RuntimeError(
-                f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D, shape {list(A.shape)}"
+                f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D: {list(A.shape)}"
             )
         dim = tuple(range(A.ndim))
     dims = (dim,) if hasattr(dim, "__index__") else tuple(dim)
@@ -206,4 +208,5 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     if last.ndim == 1:
         tensors[-1] = words.reshape(last, shape=(*last.data.shape, 1))
     out = chain_matmul(*tensors)
-    return words.reshape(out, shape=(first.data.shape[:-1] if first.ndim > 1 else ()) + (last.data.shape[1:] if last.ndim > 1 else ()))
+    rows, columns = first.data.shape[:-1], last.data.shape[1:]  # () for vectors
+    return words.reshape(out, shape=rows + columns)

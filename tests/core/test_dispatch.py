@@ -27,7 +27,9 @@ COMPLEX = ("complex64", "complex128")
 def fast_ops(arity: int) -> list[str]:
     """The ops that are called through `dispatch.unary` or `dispatch.binary`."""
     maker = dispatch.unary if arity == 1 else dispatch.binary
-    return [n for n, call in sorted(vars(words).items()) if call.__code__ in maker.__code__.co_consts and not n.startswith("test_")]
+    return [
+        n for n, call in sorted(vars(words).items()) if call.__code__ in maker.__code__.co_consts and not n.startswith("test_")
+    ]
 
 
 def arguments(arity: int, dtype: np.dtype) -> list[tuple[np.ndarray, ...]]:
@@ -38,7 +40,14 @@ def arguments(arity: int, dtype: np.dtype) -> list[tuple[np.ndarray, ...]]:
 
     if arity == 1:
         return [(array(2, 3),), (array(),), (array(0, 3),), (array(3, 2).T,)]
-    return [(array(2, 3), array(2, 3)), (array(2, 3), array(3)), (array(), array(2)), (array(), array()), (array(2, 1), array(1, 3)), (array(0, 3), array(3))]
+    return [
+        (array(2, 3), array(2, 3)),
+        (array(2, 3), array(3)),
+        (array(), array(2)),
+        (array(), array()),
+        (array(2, 1), array(1, 3)),
+        (array(0, 3), array(3)),
+    ]
 
 
 def outcome(call: Any, arrays: tuple, needs: tuple) -> Any:
@@ -77,7 +86,9 @@ def test_fast_paths_do_what_the_general_one_does(arity: int) -> None:
                     with np.errstate(all="ignore"):
                         a, b = outcome(fast, arrays, needs), outcome(general, arrays, needs)
                     # NaN is not equal to itself: compare what is printed; the two were called from functions of different names
-                    assert repr(a).replace("outcome", "") == repr(b).replace("general", "").replace("outcome", ""), f"{name} of {dtype}"
+                    assert repr(a).replace("outcome", "") == repr(b).replace("general", "").replace("outcome", ""), (
+                        f"{name} of {dtype}"
+                    )
 
 
 def test_a_node_notes_the_line_of_the_users_call() -> None:
@@ -99,7 +110,7 @@ def test_a_node_notes_the_line_of_the_users_call() -> None:
         assert where(node.code, node.lasti) == f"{__file__}:{here + 3 + k}", node
 
 
-# -- dtypes ------------------------------------------------------------------------------------------------------------------------
+# -- dtypes ----------------------------------------------------------------------------------------------------------------
 
 
 def test_promote_types_for_all_pairs(torch: Any) -> None:
@@ -154,7 +165,12 @@ def test_numbers_are_weak(torch: Any) -> None:
     from ..support import to_torch
 
     for dtype, number in itertools.product([d for d in DTYPES if d not in COMPLEX], (True, 2, 0.5, np.float32(0.5))):
-        for operation in (lambda x, n: x + n, lambda x, n: n * x, lambda x, n: x / n, lambda x, n: n * x if "bool" in (dtype, type(n).__name__) else n - x):
+        for operation in (
+            lambda x, n: x + n,
+            lambda x, n: n * x,
+            lambda x, n: x / n,
+            lambda x, n: n * x if x.dtype in (ag.bool, torch.bool) or isinstance(n, bool) else n - x,
+        ):
             a = np.ones(2, DTYPES[dtype])
             weak = float(number) if isinstance(number, np.floating) else number
             result = operation(Tensor(a), number)
@@ -171,7 +187,14 @@ def test_gradients_have_the_dtype_of_their_input() -> None:
         assert x.grad.shape == x.shape
 
 
-# -- refusals ----------------------------------------------------------------------------------------------------------------------
+def test_broadcast_shapes(torch: Any) -> None:
+    for shapes in ([(2, 1), (1, 3)], [(3,), (2, 3), ()], [()], [(0, 1), (1, 5)]):
+        assert tuple(ag.broadcast_shapes(*shapes)) == tuple(torch.broadcast_shapes(*shapes))
+    with pytest.raises(RuntimeError):
+        ag.broadcast_shapes((2,), (3,))
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_no_tensor() -> None:
@@ -188,7 +211,10 @@ def test_what_is_no_tensor() -> None:
 
 
 def test_shapes_that_do_not_broadcast() -> None:
-    with pytest.raises(RuntimeError, match=r"The size of tensor a \(3\) must match the size of tensor b \(2\) at non-singleton dimension 1.*\[4, 3\].*\[2\]"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"The size of tensor a \(3\) must match the size of tensor b \(2\) at non-singleton dimension 1.*\[4, 3\].*\[2\]",
+    ):
         Tensor(np.ones((4, 3))) * Tensor(np.ones(2))
 
 
@@ -241,7 +267,9 @@ ag.tensor([], dtype=ag.float32).mean()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode != 0 or not done.stderr  # the user's own simplefilter outranks ours: no statement about that
-    done = subprocess.run([sys.executable, "-c", program.replace('warnings.simplefilter("error")', "")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace('warnings.simplefilter("error")', "")], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 

@@ -35,7 +35,7 @@ def share(a: Tensor, b: Tensor) -> bool:
     return np.shares_memory(a.data, b.data)
 
 
-# -- order and accumulation ---------------------------------------------------------------------------------------------------
+# -- order and accumulation ------------------------------------------------------------------------------------------------
 
 
 def test_diamond() -> None:
@@ -165,7 +165,7 @@ def test_a_root_that_another_root_depends_on() -> None:
     equal(x.grad, 2 * 2 + 4 * 2**3)
 
 
-# -- who owns a gradient ------------------------------------------------------------------------------------------------------
+# -- who owns a gradient ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("create", [False, True])
@@ -234,7 +234,7 @@ def test_a_hook_that_returns_what_it_got() -> None:
     equal(x.grad, [4.0, 4.0])
 
 
-# -- autograd.grad ---------------------------------------------------------------------------------------------------------------
+# -- autograd.grad ---------------------------------------------------------------------------------------------------------
 
 
 def test_grad_accumulates_nothing() -> None:
@@ -307,7 +307,7 @@ def test_grad_runs_no_rule_that_it_does_not_need() -> None:
     assert ran == ["a"]
 
 
-# -- errors -----------------------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------------------------------
 
 
 def test_not_a_scalar() -> None:
@@ -335,7 +335,10 @@ def test_second_backward() -> None:
     x = leaf([1.0, 2.0])
     y = (x * x).sum()
     y.backward()
-    with pytest.raises(RuntimeError, match=r"Trying to backward through the graph a second time.*(sum|mul) at .*test_engine.py:\d+.*retain_graph=True"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"Trying to backward through the graph a second time.*(sum|mul) at .*test_engine.py:\d+.*retain_graph=True",
+    ):
         y.backward()
 
 
@@ -373,7 +376,7 @@ def test_an_error_in_a_rule_leaves_the_mode_as_it_was() -> None:
     assert (x * 2.0).requires_grad
 
 
-# -- higher orders ----------------------------------------------------------------------------------------------------------------
+# -- higher orders ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -381,7 +384,15 @@ def test_an_error_in_a_rule_leaves_the_mode_as_it_was() -> None:
     [
         (lambda x: x * x * x * x * x, [lambda x: 5 * x**4, lambda x: 20 * x**3, lambda x: 60 * x**2, lambda x: 120 * x]),
         (lambda x: x.exp() * x, [lambda x, k=k: np.exp(x) * (x + k) for k in range(1, 5)]),
-        (lambda x: (x * 2.0).sin(), [lambda x: 2 * np.cos(2 * x), lambda x: -4 * np.sin(2 * x), lambda x: -8 * np.cos(2 * x), lambda x: 16 * np.sin(2 * x)]),
+        (
+            lambda x: (x * 2.0).sin(),
+            [
+                lambda x: 2 * np.cos(2 * x),
+                lambda x: -4 * np.sin(2 * x),
+                lambda x: -8 * np.cos(2 * x),
+                lambda x: 16 * np.sin(2 * x),
+            ],
+        ),
         (lambda x: 1.0 / x, [lambda x: -(x**-2.0), lambda x: 2 * x**-3.0, lambda x: -6 * x**-4.0, lambda x: 24 * x**-5.0]),
         (lambda x: (x * x).log(), [lambda x: 2 / x, lambda x: -2 / x**2, lambda x: 4 / x**3, lambda x: -12 / x**4]),
         (
@@ -439,7 +450,7 @@ def test_a_gradient_penalty() -> None:
         assert abs((penalty(above) - penalty(below)) / (2 * step) - w.grad.data[index]) < 1e-6
 
 
-# -- hooks ------------------------------------------------------------------------------------------------------------------------
+# -- hooks -----------------------------------------------------------------------------------------------------------------
 
 
 def test_hooks_see_replace_and_go_away() -> None:
@@ -525,7 +536,7 @@ def test_an_optimizer_in_the_backward_pass() -> None:
     assert x.grad is None
 
 
-# -- several outputs ---------------------------------------------------------------------------------------------------------------
+# -- several outputs -------------------------------------------------------------------------------------------------------
 
 
 @primitive(x=lambda xp, g, out0, out1: g[0] * out1 + g[1] * out0, outputs=("out0", "out1"))
@@ -571,7 +582,7 @@ def test_second_order_reaches_an_output_through_what_the_rule_saved() -> None:
     equal(through_s, [1.0, 1.0])
 
 
-# -- memory -------------------------------------------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -716,7 +727,7 @@ def test_a_long_chain_of_retained_and_recorded_gradients() -> None:
     del y, g
 
 
-# -- threads ------------------------------------------------------------------------------------------------------------------------
+# -- threads ---------------------------------------------------------------------------------------------------------------
 
 
 def in_threads(*functions: Any) -> None:

@@ -32,7 +32,7 @@ def line_of(text: str) -> int:
         return next(n for n, line in enumerate(file, 1) if line.rstrip().endswith("# " + text))
 
 
-# -- errors ---------------------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------------------------------
 
 
 def test_the_error_names_op_array_and_both_lines() -> None:
@@ -77,7 +77,9 @@ def test_each_kind_of_write_is_seen() -> None:
         y = x * 1.0
         z = y * y
         write(y)
-        with pytest.raises(RuntimeError, match=rf"inplace operation: mul at {THIS_FILE}:\d+ saved its [ab] .* at {THIS_FILE}:\d+ wrote into it"):
+        with pytest.raises(
+            RuntimeError, match=rf"inplace operation: mul at {THIS_FILE}:\d+ saved its [ab] .* at {THIS_FILE}:\d+ wrote into it"
+        ):
             z.sum().backward()
 
 
@@ -101,8 +103,16 @@ def test_a_write_before_saving_is_no_error() -> None:
 
 def test_leaves_may_not_be_written() -> None:
     x = leaf([1.0, 2.0])
-    for write in (lambda: x.mul_(2.0), lambda: x.zero_(), lambda: x.__setitem__(0, 1.0), lambda: x[0:1].mul_(2.0), lambda: x.__iadd__(1.0)):
-        with pytest.raises(RuntimeError, match="a (view of a )?leaf Variable that requires grad is being used in an in-place operation"):
+    for write in (
+        lambda: x.mul_(2.0),
+        lambda: x.zero_(),
+        lambda: x.__setitem__(0, 1.0),
+        lambda: x[0:1].mul_(2.0),
+        lambda: x.__iadd__(1.0),
+    ):
+        with pytest.raises(
+            RuntimeError, match="a (view of a )?leaf Variable that requires grad is being used in an in-place operation"
+        ):
             write()
     equal(x, [1.0, 2.0])
     with ag.no_grad():
@@ -137,7 +147,7 @@ def test_a_failed_write_changes_nothing() -> None:
     assert y._version == 0
 
 
-# -- history --------------------------------------------------------------------------------------------------------------------
+# -- history ---------------------------------------------------------------------------------------------------------------
 
 
 def test_written_tensors_take_the_new_history() -> None:
@@ -199,7 +209,7 @@ def test_copy_takes_the_gradient_of_its_source() -> None:
     equal(y.grad, [[0.0], [2.0]])
 
 
-# -- views ----------------------------------------------------------------------------------------------------------------------
+# -- views -----------------------------------------------------------------------------------------------------------------
 
 
 def test_writing_into_a_view_is_writing_into_its_base() -> None:
@@ -259,6 +269,20 @@ def test_versions_are_shared() -> None:
     assert y.clone()._version == 0
 
 
+def test_contiguous_copies_what_is_not() -> None:
+    x = leaf(np.arange(6.0).reshape(2, 3))
+    y = (x * 1.0).transpose(0, 1)
+    z = y.contiguous()
+    assert z is not y
+    assert z.data.flags.c_contiguous
+    assert z._base is None
+    assert z.contiguous() is z
+    w = np.arange(6.0).reshape(3, 2)
+    (g,) = ag.autograd.grad((z * z * constant(w)).sum(), x, create_graph=True)
+    equal(g, 2 * x.data * w.T)
+    equal(ag.autograd.grad(g.sum(), x)[0], 2 * w.T)
+
+
 def test_what_is_a_view_of_what() -> None:
     y = constant([[1.0, 2.0], [3.0, 4.0]])
     assert y._base is None
@@ -269,7 +293,7 @@ def test_what_is_a_view_of_what() -> None:
     assert y.detach()._base is None
 
 
-# -- random programs, against PyTorch --------------------------------------------------------------------------------------------
+# -- random programs, against PyTorch --------------------------------------------------------------------------------------
 
 try:
     from hypothesis import given, settings
@@ -324,8 +348,14 @@ WRITES = {
     "set_number": lambda m, x, y: x.__setitem__((Ellipsis, 0), 0.25),
     "clamp_": lambda m, x, y: x.clamp_(-0.9, 0.9),
 }
-NO_GRAD_WRITES = {f"{name} under no_grad": under for name, under in (
-    (n, lambda m, x, y, f=f: _under_no_grad(m, f, x, y)) for n, f in WRITES.items() if n in ("mul_", "zero_", "add1_", "set_first"))}
+NO_GRAD_WRITES = {
+    f"{name} under no_grad": under
+    for name, under in (
+        (n, lambda m, x, y, f=f: _under_no_grad(m, f, x, y))
+        for n, f in WRITES.items()
+        if n in ("mul_", "zero_", "add1_", "set_first")
+    )
+}
 
 
 def _under_no_grad(m: Any, f: Any, x: Any, y: Any) -> Any:

@@ -67,7 +67,7 @@ def oracle(torch: Any, ran: Ran, weights: list[np.ndarray], create: bool = False
         pytest.skip(f"PyTorch: {refusal}")
 
 
-# -- against PyTorch ----------------------------------------------------------------------------------------------------------
+# -- against PyTorch -------------------------------------------------------------------------------------------------------
 
 
 @each()
@@ -191,7 +191,10 @@ def test_half_precision(sample: Sample, dtype: str, torch: Any) -> None:
         theirs = call.theirs(torch, call.cast(DTYPES[dtype]))
     except (RuntimeError, NotImplementedError):
         return
-    ours, exact = call.ours(call.cast(DTYPES[dtype])), call.ours([a.astype(FLOAT64) if a.dtype in HALVES else a for a in call.cast(DTYPES[dtype])])
+    ours, exact = (
+        call.ours(call.cast(DTYPES[dtype])),
+        call.ours([a.astype(FLOAT64) if a.dtype in HALVES else a for a in call.cast(DTYPES[dtype])]),
+    )
     assert [dtype_name(t) for t in ours.outs] == [dtype_name(t) for t in theirs.outs]
     for a, b, c in zip(ours.outs, exact.outs, theirs.outs, strict=True):
         a, b, c = as_array(a), as_array(b), as_array(c)
@@ -207,7 +210,7 @@ def test_half_precision(sample: Sample, dtype: str, torch: Any) -> None:
 HALVES = (np.dtype("float16"), BFLOAT16)
 
 
-# -- by themselves ------------------------------------------------------------------------------------------------------------
+# -- by themselves ---------------------------------------------------------------------------------------------------------
 
 
 def projection(call: Call, weights: list[np.ndarray]) -> Callable:
@@ -240,7 +243,7 @@ def test_second_order_against_differences(sample: Sample) -> None:
     ours = call.ours(call.cast(FLOAT64))
     weights = cotangents(ours)
     rng = np.random.default_rng(5)
-    directions = [rng.uniform(-1, 1, x.data.shape) for x in ours.inputs]
+    directions = [np.asarray(rng.uniform(-1, 1, x.data.shape)) for x in ours.inputs]
 
     def value(arrays: list[np.ndarray]) -> float:
         found = gradients(call.ours([a.copy() for a in arrays]), weights)
@@ -255,6 +258,30 @@ def test_second_order_against_differences(sample: Sample) -> None:
         second = [Tensor(np.zeros_like(x.data)) for x in ours.inputs]
     for k, (g, e) in enumerate(zip(second, differences(value, call.cast(FLOAT64), call.floats), strict=True)):
         close(g, e, max(sample.tolerance, 1e-5), f"second-order gradient of input {k}", scale=True)
+
+
+@each(lambda s: has_floats(s) and s.second)
+def test_tangent_by_two_gradients(sample: Sample) -> None:
+    """J d, had by differentiating (Jᵀ w)·d with respect to w, is the directional derivative. It runs the rules of the ops that
+    stand in rules."""
+    call = Call(sample)
+    ours = call.ours(call.cast(FLOAT64))
+    weights = [Tensor(w.astype(t.data.dtype)).requires_grad_() for w, t in zip(cotangents(ours), ours.recorded, strict=True)]
+    rng = np.random.default_rng(6)
+    directions = [np.asarray(rng.uniform(-1, 1, x.data.shape)) for x in ours.inputs]
+    chosen = [(g, Tensor(d)) for g, d in zip(gradients(ours, weights, create=True), directions, strict=True) if g.requires_grad]
+    if not chosen:
+        return
+    found = ag.autograd.grad([g for g, _ in chosen], weights, [d for _, d in chosen], materialize_grads=True)
+
+    def moved(step: float) -> list[np.ndarray]:
+        arrays = call.cast(FLOAT64)
+        for k, d in zip(call.floats, directions, strict=True):
+            arrays[k] = np.asarray(arrays[k] + step * d)
+        return [as_array(t) for t in call.ours(arrays).recorded]
+
+    for k, (t, above, below) in enumerate(zip(found, moved(1e-6), moved(-1e-6), strict=True)):
+        close(t, (above - below) / 2e-6, max(sample.tolerance, 2e-6), f"tangent of output {k}", scale=True)
 
 
 def strided(a: np.ndarray) -> np.ndarray:
@@ -277,7 +304,10 @@ def test_not_contiguous(sample: Sample) -> None:
         weights = cotangents(plain)
         outs = ours.recorded
         found = ag.autograd.grad(
-            outs, ours.inputs, [Tensor(strided(w.astype(t.dtype))) for w, t in zip(weights, outs, strict=True)], materialize_grads=True
+            outs,
+            ours.inputs,
+            [Tensor(strided(w.astype(t.dtype))) for w, t in zip(weights, outs, strict=True)],
+            materialize_grads=True,
         )
         for a, b in zip(found, gradients(plain, weights), strict=True):
             close(a, b, max(sample.tolerance, 1e-10), "gradient", scale=True)
@@ -313,7 +343,10 @@ def test_no_cycles(sample: Sample) -> None:
             watched += [weakref.ref(t.data) for t in ours.outs if isinstance(t, Tensor)]
             inputs = {id(t.data) for t in ours.tensors}
             watched += [
-                weakref.ref(x) for n in graph_of(ours.outs) for x in n.saved if isinstance(x, np.ndarray) and x.ndim and id(x) not in inputs
+                weakref.ref(x)
+                for n in graph_of(ours.outs)
+                for x in n.saved
+                if isinstance(x, np.ndarray) and x.ndim and id(x) not in inputs
             ]
             if backward:
                 gradients(ours, cotangents(ours), create=sample.second)

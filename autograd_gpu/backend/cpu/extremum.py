@@ -9,12 +9,30 @@ import numpy as np
 
 def amax(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     """The largest element along axes; NaN if one is NaN."""
-    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
+    out = _best_of_rows(x, axis, keepdims, np.maximum, np.argmax)
+    return np.maximum.reduce(x, axis=axis, keepdims=keepdims) if out is None else out
 
 
 def amin(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     """The smallest element along axes; NaN if one is NaN."""
-    return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
+    out = _best_of_rows(x, axis, keepdims, np.minimum, np.argmin)
+    return np.minimum.reduce(x, axis=axis, keepdims=keepdims) if out is None else out
+
+
+def _best_of_rows(x: Any, axis: Any, keepdims: bool, better: Any, where: Any) -> Any:
+    """The extremum along the last axis, where NumPy's reduction is slow: short rows are laid on their side, for longer ones
+    it is two to three times faster to look for the place. None for what is better left to the reduction."""
+    if axis.__class__ is tuple and len(axis) == 1:
+        axis = axis[0]
+    if x.ndim < 2 or axis != x.ndim - 1 or x.size < 256 or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return None
+    n = x.shape[axis]
+    rows = x.reshape(-1, n)
+    if n <= 16:
+        out = better.reduce(np.ascontiguousarray(rows.T), axis=0)
+    else:
+        out = x.reshape(-1).take(where(rows, axis=1) + np.arange(0, x.size, n))
+    return out.reshape(x.shape[:-1] + (1,) * keepdims)
 
 
 def argmax(x: Any, *, axis: int, keepdims: bool = False) -> Any:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -35,3 +36,31 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
             raise TypeError("the bias is of another dtype")
         np.add(out, bias, out)
     return out
+
+
+_TALL = 4096  # longer sums of rows are left to the word `sum_to`, which takes them in blocks
+
+
+@lru_cache(64)
+def _ones(n: int, dtype: Any) -> Any:
+    return np.ones(n, dtype)
+
+
+def linear_backward(
+    xp: Any, g: Any, needed: tuple[str, ...], x: Any = None, weight: Any = None, bias_shape: tuple[int, ...] | None = None
+) -> Any:
+    """The rules of `linear`. What an input's gradient is computed from is given exactly if it is needed."""
+    dtype = g.dtype
+    if g.ndim != 2 or dtype not in FULL or len(g) > _TALL:
+        return NotImplemented
+    grads = []
+    if weight is not None:
+        grads.append(g.dot(weight))
+    if x is not None:
+        grads.append(g.T.dot(x))
+    if bias_shape is not None:
+        grads.append(_ones(len(g), dtype).dot(g))
+    return grads
+
+
+PRODUCTS = {"linear": (None, linear_backward)}

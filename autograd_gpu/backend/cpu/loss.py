@@ -8,13 +8,28 @@ from __future__ import annotations
 from functools import lru_cache
 from math import prod
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 _REAL = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 _FEW = 64  # classes for which a table of one-hot rows is kept
 _NEGATIVE = b"\xff"  # a byte of a target that is negative, or beyond the classes of such a table
+_SMALL = 16384  # elements whose exponentials are kept from a forward to the backward that most often follows
 _SAFE = 60.0  # exp(x) and sums of it are exact as long as the logarithm of the sum stays within
+
+# What the last forward computed, with the arrays that it was computed from. A backward of just these arrays, which the engine
+# knows not to have been written since, takes it from here and need not compute it again.
+_last: list[tuple] = []
+_NOTHING = (None,) * 6
+
+
+def _remembered() -> tuple:
+    """Constants, input, target, exponentials, their sums and one-hot rows of the last forward, which are the caller's now."""
+    try:
+        return _last.pop()
+    except IndexError:
+        return _NOTHING
 
 
 @lru_cache(64)
@@ -27,11 +42,13 @@ class Constants:
 
     ones      a vector of ones, to sum over classes
     share     (N) what each row has of the loss: 1 / N for a mean, 1 for a sum
-    one_hot   (C, C) a row for each class, with the share at its place"""
+    one_hot   (C, C) a row for each class, with the share at its place
+    small     whether the exponentials are worth keeping for the backward"""
 
-    __slots__ = ("ones", "share", "shares", "one_hot")
+    __slots__ = ("ones", "share", "shares", "one_hot", "small")
 
     def __init__(self, n: int, classes: int, dtype: Any, reduction: str):
+        self.small = n * classes <= _SMALL
         self.share = np.asarray(1 / n if reduction == "mean" else 1, dtype)
         self.shares = np.full(n, self.share, dtype)
         self.ones = np.ones(classes, dtype)
@@ -41,7 +58,9 @@ class Constants:
 @lru_cache(64)
 def _constants(shape: tuple[int, ...], dtype: Any, reduction: str, ignore_index: int) -> Constants | None:
     """None where one-hot rows are not worth it or not possible, and losses are computed row by row."""
-    if len(shape) != 2 or not 0 < shape[1] <= _FEW or not shape[0] or dtype not in _REAL or ignore_index >= 0 or reduction == "none":
+    if len(shape) != 2 or not shape[0] or not 0 < shape[1] <= _FEW:
+        return None
+    if dtype not in _REAL or ignore_index >= 0 or reduction == "none":
         return None
     return Constants(*shape, dtype, reduction)
 
@@ -56,16 +75,18 @@ def _one_hot(c: Constants, target: Any) -> Any:
         return None
 
 
-def _log_sum_exp(rows: Any, ones: Any) -> Any:
-    """log(sum(exp(row))) of each row."""
-    out = np.log(np.exp(rows).dot(ones))
-    if out.dot(out) < _SAFE * _SAFE:
-        return out
-    if out.size and -_SAFE < np.minimum.reduce(out) and np.maximum.reduce(out) < _SAFE:
-        return out
-    top = np.maximum.reduce(rows, axis=1, initial=-np.inf)
-    top[np.isinf(top)] = 0
-    return np.log(np.add.reduce(np.exp(rows - top[:, None]), axis=1)) + top
+def _safe(logs: Any) -> bool:
+    """Whether sums of exponentials with these logarithms are exact. NaN and infinity are not safe."""
+    return logs.dot(logs) < _SAFE * _SAFE or bool(-_SAFE < np.minimum.reduce(logs, initial=np.inf) and np.maximum.reduce(logs, initial=-np.inf) < _SAFE)
+
+
+def _losses(rows: Any, places: Any) -> Any:
+    """The loss of each row, whose class is at one of `places` in the elements of all."""
+    logs = np.log(np.exp(rows).dot(_ones(rows.shape[1], rows.dtype)))
+    if not _safe(logs):
+        rows = rows - np.maximum.reduce(rows, axis=1, keepdims=True, initial=-np.inf)
+        logs = np.log(np.add.reduce(np.exp(rows), axis=1))
+    return logs - rows.ravel()[places]
 
 
 def _softmax(rows: Any, ones: Any, share: Any) -> Any:
@@ -117,12 +138,17 @@ def cross_entropy(input: Any, target: Any, *, ignore_index: int = -100, reductio
     if c is not None:
         hot = _one_hot(c, target)
         if hot is not None:
-            out = _log_sum_exp(input, c.ones).dot(c.shares) - input.ravel().dot(hot.ravel())
-            if out == out:  # an infinite logit of another class gave 0 * inf
-                return np.asarray(out)
+            e = np.exp(input)
+            total = e.dot(c.ones)
+            logs = np.log(total)
+            if _safe(logs):
+                if c.small:
+                    _last[:] = ((c, ref(input), ref(target), e, total, hot),)
+                out = logs.dot(c.shares) - input.ravel().dot(hot.ravel())
+                if out == out:  # else an infinite logit of another class gave 0 * inf
+                    return np.asarray(out)
     rows, places, counted = _to_rows(input, target, ignore_index)
-    losses = _log_sum_exp(rows, _ones(rows.shape[1], rows.dtype)) - rows.ravel()[places]
-    return _reduce(losses, counted, target.shape, reduction, input.dtype)
+    return _reduce(_losses(rows, places), counted, target.shape, reduction, input.dtype)
 
 
 def cross_entropy_backward(
@@ -131,9 +157,13 @@ def cross_entropy_backward(
     """The rule of `cross_entropy`: (softmax - one-hot) times what each row gets of g."""
     c = _constants(input.shape, input.dtype, reduction, ignore_index)
     if c is not None:
-        hot = _one_hot(c, target)
-        if hot is not None:
-            out = _softmax(input, c.ones, c.share)
+        same, of, by, out, total, hot = _remembered()
+        if same is c and of() is input and by() is target:
+            np.multiply(out, (c.share / total)[:, None], out)
+        else:
+            hot = _one_hot(c, target)
+            out = None if hot is None else _softmax(input, c.ones, c.share)
+        if out is not None:
             np.subtract(out, hot, out)
             return ((out if g == 1 else np.multiply(out, g, out)),)
     rows, places, counted = _to_rows(input, target, ignore_index)

@@ -32,28 +32,64 @@ def _ones(n: int, dtype: Any) -> Any:
 
 
 def _wide_sum(x: Any, axis: Any, keepdims: bool) -> Any:
-    """The sum in the accumulator's dtype. Sums over the rows or the columns of a matrix are products with a vector of ones:
-    two to four times faster than NumPy's reductions."""
+    """The sum in the accumulator's dtype."""
     dtype = x.dtype
-    if x.ndim == 2 and dtype.char in "fd":
-        if axis.__class__ is tuple and len(axis) == 1:
-            axis = axis[0]
-        if axis.__class__ is int:
-            n = x.shape[axis]
-            if 0 < n <= _TALL and x.flags.forc:
-                if axis == 0:
-                    out = np.dot(_ones(n, dtype), x)
-                    return out.reshape(1, -1) if keepdims else out
-                out = np.dot(x, _ones(n, dtype))
-                return out.reshape(-1, 1) if keepdims else out
-            if axis == 0 and n > _TALL and x.flags.c_contiguous:
-                blocks = n // 1024
-                head = np.matmul(_ones(1024, dtype), x[: blocks * 1024].reshape(blocks, 1024, -1))
-                out = _wide_sum(head, 0, False)
-                if n % 1024:
-                    out = out + np.dot(_ones(n % 1024, dtype), x[blocks * 1024 :])
-                return out.reshape(1, -1) if keepdims else out
+    if dtype.char in "fd" and x.ndim > 1:
+        out = _by_products(x, (axis,) if axis.__class__ is int else axis)
+        if out is not None:
+            return out.reshape(_kept_shape(x.shape, axis)) if keepdims else out
     return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=_accumulator(dtype))
+
+
+def _by_products(x: Any, axes: tuple[int, ...]) -> Any:
+    """The sum as products with vectors of ones, two to four times faster than NumPy's reductions: if the leading axes go, or
+    the trailing ones, or some of both. None for anything else."""
+    shape, ndim = x.shape, x.ndim
+    if not 0 < len(axes) < ndim or not x.size:
+        return None
+    if ndim == 2:
+        return _columns(x) if axes[0] in (0, -2) else _rows(x)
+    if not x.flags.c_contiguous:
+        return None
+    start = ndim
+    while start - 1 in axes:
+        start -= 1
+    rest = tuple([i for i in axes if i < start])
+    if start < ndim:
+        x = _rows(x.reshape(-1, count(shape, range(start, ndim))))
+        if x is None or not rest:
+            return x if x is None else x.reshape(shape[:start])
+        return _wide_sum(x.reshape(shape[:start]), rest, False)
+    if sorted(rest) == list(range(len(rest))):
+        x = _columns(x.reshape(count(shape, rest), -1))
+        return x if x is None else x.reshape(shape[len(rest) :])
+    return None
+
+
+def _rows(x: Any) -> Any:
+    """The sum of each row of a matrix, None if that is no quicker this way."""
+    n = x.shape[1]
+    return np.dot(x, _ones(n, x.dtype)) if n <= _TALL and x.flags.forc else None
+
+
+def _columns(x: Any) -> Any:
+    """The sum of each column of a matrix, None if that is no quicker this way."""
+    n = len(x)
+    if n <= _TALL:
+        return np.dot(_ones(n, x.dtype), x) if x.flags.forc else None
+    if not x.flags.c_contiguous:
+        return None
+    whole = n // 1024 * 1024
+    out = np.add.reduce(np.matmul(_ones(1024, x.dtype), x[:whole].reshape(-1, 1024, x.shape[1])), axis=0)
+    return out if whole == n else out + np.dot(_ones(n - whole, x.dtype), x[whole:])
+
+
+def _kept_shape(shape: tuple[int, ...], axis: Any) -> list[int]:
+    """`shape` with size 1 along the axes."""
+    sizes = list(shape)
+    for i in (axis,) if axis.__class__ is int else axis:
+        sizes[i] = 1
+    return sizes
 
 
 def sum(x: Any, *, axis: Any, keepdims: bool = False) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .extremum import amax
 from .reduce import _narrow, _ones, _wide_sum
 
 
@@ -22,62 +23,94 @@ def _rows(x: Any, axis: Any) -> Any:
     return None
 
 
-def _exponentials(rows: Any, least: float) -> tuple[Any, Any, Any] | None:
-    """(largest element of all, exp(rows - it), the sums of the rows), or None if some row lies so far below the largest
-    element that its sum is less than `least` or that its elements vanish; NaN and infinities too are left to the caller.
-
-    One maximum of all is several times faster than one a row."""
-    top = np.maximum.reduce(rows, axis=None)
-    e = np.subtract(rows, top)
-    np.exp(e, out=e)
+def _exponentials(rows: Any, least: float, most: float) -> tuple[Any, Any] | None:
+    """exp(rows) and the sums of its rows, or None if a sum lies outside [least, most]. Most often none does, and then looking
+    for the largest elements, which takes longer than all the rest, can be left out."""
+    e = np.exp(rows)
     total = np.dot(e, _ones(rows.shape[1], rows.dtype))
-    return (top, e, total) if np.minimum.reduce(total) > least else None
+    return (e, total) if np.minimum.reduce(total) >= least and np.maximum.reduce(total) <= most else None
 
 
-def _shifted(x: Any, axis: Any) -> tuple[Any, Any, Any]:
-    """(largest along the axes, x - it, sum of exp(x - it)): how it is done line by line."""
-    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    top = np.asarray(np.where(np.isfinite(top), top, top.dtype.type(0)))
-    d = np.asarray(x - top)
-    return top, d, _wide_sum(np.exp(d), axis, True)
+# Bounds within which exponentials keep their digits, and narrower ones within which the logarithm of their sum does.
+_SAFE = 1e-25, 1e25
+_NEAR_ONE = 1e-4, 1e5
+
+
+def _largest(x: Any, axis: Any) -> Any:
+    """The largest elements along the axes, -inf where there are none."""
+    if x.size:
+        return amax(x, axis=axis, keepdims=True)
+    return np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
 
 
 def softmax(x: Any, *, axis: Any) -> Any:
     """exp(x), scaled so that it sums to one along the axis."""
     dtype, x = x.dtype, _floats(x)
     rows = _rows(x, axis)
-    found = None if rows is None else _exponentials(rows, 1e-25)
+    found = None if rows is None else _exponentials(rows, *_SAFE)
     if found is not None:
-        _, e, total = found
-        np.divide(e, total[:, None], out=e)
+        e, total = found
+        e *= np.reciprocal(total, out=total)[:, None]
         return _narrow(e.reshape(x.shape), dtype)
-    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    e = np.exp(x - top)
-    return _narrow(np.asarray(e / _wide_sum(e, axis, True)), dtype)
+    e = np.asarray(x - _largest(x, axis))
+    np.exp(e, out=e)
+    e /= _wide_sum(e, axis, True)
+    return _narrow(e, dtype)
 
 
 def log_softmax(x: Any, *, axis: Any) -> Any:
     """The logarithm of softmax."""
     dtype, x = x.dtype, _floats(x)
     rows = _rows(x, axis)
-    found = None if rows is None else _exponentials(rows, 1e-4)
+    found = None if rows is None else _exponentials(rows, *_NEAR_ONE)
     if found is not None:
-        top, e, total = found
-        np.log(total, out=total)
-        total += top
-        np.subtract(rows, total[:, None], out=e)
+        e, total = found
+        np.subtract(rows, np.log(total, out=total)[:, None], out=e)
         return _narrow(e.reshape(x.shape), dtype)
-    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    d = np.asarray(x - top)
-    return _narrow(np.asarray(d - np.log(_wide_sum(np.exp(d), axis, True))), dtype)
+    d = np.asarray(x - _largest(x, axis))
+    d -= np.log(_wide_sum(np.exp(d), axis, True))
+    return _narrow(d, dtype)
 
 
 def logsumexp(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     """The logarithm of the sum of exp(x) along axes."""
     dtype, x = x.dtype, _floats(x)
-    top, _, total = _shifted(x, axis)
-    out = np.asarray(np.log(total) + top)
-    if not keepdims:
-        axes = (axis,) if axis.__class__ is int else axis
-        out = out.reshape([n for i, n in enumerate(x.shape) if i not in axes])
-    return _narrow(out, dtype)
+    rows = _rows(x, axis)
+    found = None if rows is None else _exponentials(rows, *_NEAR_ONE)
+    if found is not None:
+        out = np.log(found[1])
+    else:
+        top = _largest(x, axis)
+        top = np.where(np.isfinite(top), top, top.dtype.type(0))
+        out = np.log(_wide_sum(np.exp(x - top), axis, True)) + top
+    axes = (axis,) if axis.__class__ is int else axis
+    shape = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
+    return _narrow(np.asarray(out).reshape(shape), dtype)
+
+
+# -- their gradients, in place: twice as fast as the rules of the ops, which they equal --------------------------------------
+
+
+def _last(g: Any, out: Any, axis: Any) -> bool:
+    axis = axis[0] if axis.__class__ is tuple and len(axis) == 1 else axis
+    return out.ndim > 0 and axis == out.ndim - 1 and out.dtype.char in "fd" and g.dtype is out.dtype
+
+
+def _softmax_gradient(xp: Any, g: Any, needed: Any, *, out: Any, axis: Any) -> Any:
+    if not _last(g, out, axis):
+        return NotImplemented
+    d = np.asarray(g - np.vecdot(g, out)[..., None])
+    d *= out
+    return (d,)
+
+
+def _log_softmax_gradient(xp: Any, g: Any, needed: Any, *, out: Any, axis: Any) -> Any:
+    if not _last(g, out, axis):
+        return NotImplemented
+    e = np.exp(out)
+    e *= _wide_sum(g, axis, True)
+    np.subtract(g, e, out=e)
+    return (e,)
+
+
+SOFTMAXES = {"softmax": (None, _softmax_gradient), "log_softmax": (None, _log_softmax_gradient)}
