@@ -78,7 +78,9 @@ def grad(
     if len(weights) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} outputs and {len(weights)} grad_outputs")
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     retain = create_graph if retain_graph is None else retain_graph
     found = engine.gradients_of(outputs, inputs, weights, retain, create_graph)
     if None not in [None if g is None else 0 for g in found]:

@@ -157,7 +157,9 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         """The gradients of the inputs from those of the outputs."""
-        raise NotImplementedError("You must implement the backward method for your custom autograd.Function to use it with backward")
+        raise NotImplementedError(
+            "You must implement the backward method for your custom autograd.Function to use it with backward"
+        )
 
     @classmethod
     def apply(cls, *args: Any) -> Any:

@@ -152,7 +152,9 @@ def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
     return t
 
 
-def attach(op: Op, lane: Lane, inputs: Sequence[Tensor], arrays: Sequence[Any], keywords: dict[str, Any], out: Any) -> Node | None:
+def attach(
+    op: Op, lane: Lane, inputs: Sequence[Tensor], arrays: Sequence[Any], keywords: dict[str, Any], out: Any
+) -> Node | None:
     """The node of the call of `op` that gave `out`, None if no input that has a rule needs a gradient."""
     mask = _mask(op, inputs)
     if not mask:
@@ -174,7 +176,9 @@ def _mask(op: Op, inputs: Sequence[Tensor]) -> int:
     return mask
 
 
-def _several(op: Op, lane: Lane, inputs: Sequence[Tensor], arrays: list, keywords: dict, outs: Sequence[Any]) -> tuple[Tensor, ...]:
+def _several(
+    op: Op, lane: Lane, inputs: Sequence[Tensor], arrays: list, keywords: dict, outs: Sequence[Any]
+) -> tuple[Tensor, ...]:
     """The second half of `_general` for an op with several outputs."""
     tensors = tuple(Tensor(lane.xp.asarray(out)) for out in outs)
     mask = 0 if mode.state & NO_GRAD else _mask(op, inputs)
@@ -294,4 +298,4 @@ def _explain(op: Op, inputs: Sequence[Tensor], error: Exception) -> None:
                         f"{max(x.ndim, y.ndim) - back}: {op.name}() of shapes {list(x.shape)} and {list(y.shape)}"
                     ) from None
     if isinstance(error, TypeError):
-        raise RuntimeError(f"\"{op.name}\" not implemented for {', '.join(str(x.dtype) for x in given)}: {error}") from None
+        raise RuntimeError(f'"{op.name}" not implemented for {", ".join(str(x.dtype) for x in given)}: {error}') from None

@@ -128,9 +128,7 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
     node = entry[0]
     if node.__class__ is Fan:
         xp = words if create else node.plan.xp
-        entry[1] = [
-            xp.zeros(*node.outs[k]) if g is None and node.outs[k] is not None else g for k, g in enumerate(entry[1])
-        ]
+        entry[1] = [xp.zeros(*node.outs[k]) if g is None and node.outs[k] is not None else g for k, g in enumerate(entry[1])]
     elif node.__class__ is not Node and node.hooks:
         g = entry[1] if create else Tensor(_whole(entry[1]))
         for hook in list(node.hooks.values()):
@@ -254,7 +252,6 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create
     return roots
 
 
-
 def _run(roots: list, retain: bool, create: bool, only: set | None, catch: set | None) -> dict:
     """`run` in the mode that it needs: recording under create_graph, and never otherwise."""
     before = set_mode(mode.state & ~NO_GRAD if create else mode.state | NO_GRAD)
@@ -264,7 +261,9 @@ def _run(roots: list, retain: bool, create: bool, only: set | None, catch: set |
         set_mode(before)
 
 
-def backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain: bool | None, create: bool, inputs: Any) -> None:
+def backward(
+    tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain: bool | None, create: bool, inputs: Any
+) -> None:
     """Accumulate gradients in leaves: all, or only `inputs`. What Tensor.backward and autograd.backward do."""
     roots = _roots(tensors, gradients, create)
     retain = create if retain is None else retain

@@ -90,7 +90,9 @@ def elementwise(
     return _decorator("elementwise", rule, rules, promote=promote, write=write, errors=errors)
 
 
-def linear(rule: Callable | None = None, *, view: bool = False, promote: Any = False, outputs: Any = "out", **rules: Callable) -> Callable:
+def linear(
+    rule: Callable | None = None, *, view: bool = False, promote: Any = False, outputs: Any = "out", **rules: Callable
+) -> Callable:
     """Declare an op that is linear in the inputs it has rules for, so that its JVP is itself. `view`: the output may share
     memory with the first input."""
     return _decorator("linear", rule, rules, view=view, promote=promote, outputs=outputs)

@@ -72,9 +72,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return _call(words.leaky_relu, input, inplace, negative_slope=negative_slope)
 
 
-def rrelu(
-    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
-) -> Tensor:
+def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False) -> Tensor:
     """`leaky_relu` with the mean of `lower` and `upper` for a slope. Training, with a random slope, is not implemented.
 
     >>> import autograd_gpu as ag

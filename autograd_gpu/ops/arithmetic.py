@@ -301,7 +301,6 @@ def _widened(x: Any) -> Any:
     return words.astype(x, dtype=promote_types(x.data.dtype, float64)) if isinstance(x, Tensor) else float(x)
 
 
-
 @elementwise(
     a=lambda xp, g, a, b: xp.xlogy(g * ((a != 0) | (b > 0)), b),
     b=lambda xp, g, a, b: g * a / b,

@@ -69,9 +69,8 @@ def sizes_of(name: str, size: Sequence[Any], keyword: Any = None) -> tuple[int, 
 
 # -- from data ---------------------------------------------------------------------------------------------------------
 
-def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
-) -> Tensor:
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested sequences of numbers, an array, or a tensor.
 
     Without `dtype`, Python floats become the default dtype (float32), ints int64, bools bool, and arrays keep theirs.
@@ -100,9 +99,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return Tensor(array if device is None else backend.move(array, place_of(device)))
 
 
-def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
-) -> Tensor:
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
     """`obj` as a tensor. copy: True always copies, False never does (ValueError if it must), None only where it must.
 
     >>> import autograd_gpu as ag
@@ -236,9 +233,7 @@ def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     return made(xp.empty(input.data.shape, dtype_of(dtype) or input.data.dtype), requires_grad)
 
 
-def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`fill_value` everywhere, in the shape, dtype and device of `input`.
 
     >>> import autograd_gpu as ag

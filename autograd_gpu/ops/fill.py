@@ -73,9 +73,7 @@ def log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator:
     """Fill this tensor with exp(z), z being normal numbers of this mean and standard deviation."""
     if std <= 0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
-    return _from_draw(
-        self, "log_normal_", "normal", generator, lambda xp, z: xp.exp(z * z.dtype.type(std) + z.dtype.type(mean))
-    )
+    return _from_draw(self, "log_normal_", "normal", generator, lambda xp, z: xp.exp(z * z.dtype.type(std) + z.dtype.type(mean)))
 
 
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:

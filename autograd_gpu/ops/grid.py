@@ -73,9 +73,7 @@ def _line(xp: Any, n: int, start: Any, step: Any, dtype: np.dtype) -> Any:
     return xp.astype(xp.astype(i, dtype=float64) * step + start, dtype=dtype)
 
 
-def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included.
 
     >>> import autograd_gpu as ag
@@ -116,9 +114,7 @@ def logspace(
     return made(xp.astype(base ** _between(xp, start, end, steps), dtype=dtype_of(dtype) or default_dtype[0]), requires_grad)
 
 
-def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The n by m matrix with ones on its diagonal and zeros elsewhere; m is n unless given.
 
     >>> import autograd_gpu as ag
@@ -153,7 +149,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     if not tensors:
         raise ValueError("meshgrid expects a non-empty TensorList")
     if indexing not in ("ij", "xy"):
-        raise RuntimeError(f"torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {indexing}")
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     for t in tensors:
         if t.data.ndim > 1:
             raise RuntimeError(f"meshgrid: Expected 0D or 1D tensor in the tensor list but got one of shape {list(t.shape)}")

@@ -12,8 +12,7 @@ from ..backend.promotion import bfloat16, category, default_dtype, promote_types
 from ..core.tensor import Tensor
 
 _ARRAY_DTYPES = {
-    d: d
-    for d in map(np.dtype, ("f2", "f4", "f8", "c8", "c16", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"))
+    d: d for d in map(np.dtype, ("f2", "f4", "f8", "c8", "c16", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"))
 }
 _ARRAY_DTYPES[bfloat16] = bfloat16
 

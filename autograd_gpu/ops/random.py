@@ -283,9 +283,7 @@ def chances(p: Any, shape: tuple[int, ...], dtype: np.dtype, xp: Any, generator:
     return xp.astype(draw("uniform", shape, wide, xp, generator, what) < p, dtype=dtype)
 
 
-def multinomial(
-    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
-) -> Tensor:
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
     """`num_samples` indices into each row of `input`, drawn with probabilities proportional to its elements: int64, shape
     (num_samples,) or (rows, num_samples). Without `replacement` an index is drawn once at most.
 

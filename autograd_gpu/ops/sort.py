@@ -231,8 +231,7 @@ def searchsorted(
     if sorter is not None:
         if sorter.data.shape != seq.data.shape:
             raise RuntimeError(
-                "searchsorted(): boundary and sorter must have the same size, but got "
-                f"{list(seq.shape)} and {list(sorter.shape)}"
+                f"searchsorted(): boundary and sorter must have the same size, but got {list(seq.shape)} and {list(sorter.shape)}"
             )
         seq = words.take_along(seq, sorter, axis=seq.data.ndim - 1)
     found = words.searchsorted(seq, values, right=right or side == "right")
@@ -310,7 +309,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     if bins <= 0:
         raise RuntimeError(f"bins must be > 0, not {bins}")
     if category(input.data.dtype) != 2:
-        raise RuntimeError(f'"histogram_cpu" not implemented for \'{input.data.dtype}\'')
+        raise RuntimeError(f"\"histogram_cpu\" not implemented for '{input.data.dtype}'")
     xp, x = backend.of(input.data.__class__), input.data.reshape(-1)
     low, high = float(min), float(max)
     if low == high and x.size:

@@ -9,7 +9,6 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 STEEP = ("float32", "float64")  # half precision would tie
 
 
-
 SAMPLES = [
     # x[...]
     S("Tensor.__getitem__", f(3, 4), 1, ints=True),

@@ -44,4 +44,8 @@ def _keep_freed_memory() -> None:
 
 _keep_freed_memory()
 
-fused: dict = {**PRODUCTS, **LOSSES, **SOFTMAXES}  # name of an op -> (forward, backward), faster than its rule where they do not return NotImplemented
+fused: dict = {
+    **PRODUCTS,
+    **LOSSES,
+    **SOFTMAXES,
+}  # name of an op -> (forward, backward), faster than its rule where they do not return NotImplemented

@@ -77,7 +77,9 @@ def _one_hot(c: Constants, target: Any) -> Any:
 
 def _safe(logs: Any) -> bool:
     """Whether sums of exponentials with these logarithms are exact. NaN and infinity are not safe."""
-    return logs.dot(logs) < _SAFE * _SAFE or bool(-_SAFE < np.minimum.reduce(logs, initial=np.inf) and np.maximum.reduce(logs, initial=-np.inf) < _SAFE)
+    return logs.dot(logs) < _SAFE * _SAFE or bool(
+        -_SAFE < np.minimum.reduce(logs, initial=np.inf) and np.maximum.reduce(logs, initial=-np.inf) < _SAFE
+    )
 
 
 def _losses(rows: Any, places: Any) -> Any:
