@@ -30,9 +30,9 @@ from .ops.create import *
 from .ops.elementwise import *
 from .ops.extremum import *
 from .ops.functions import *
+from .ops.gathering import *
 from .ops.generator import *
 from .ops.grid import *
-from .ops.gather import *
 from .ops.index import *
 from .ops.join import *
 from .ops.layout import *
@@ -49,7 +49,7 @@ from .ops.reduce import *
 from .ops.scan import *
 from .ops.shape import *
 from .ops.softmaxes import *
-from .ops.sort import *
+from .ops.sorting import *
 from .ops.trigonometry import *
 from .ops.vectors import *
 

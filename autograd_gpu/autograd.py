@@ -113,7 +113,13 @@ def is_grad_enabled() -> bool:
 
 
 def is_inference_mode_enabled() -> bool:
-    """Whether this thread is in inference_mode."""
+    """Whether this thread is in inference_mode.
+
+    >>> import autograd_gpu as ag
+    >>> with ag.inference_mode():
+    ...     ag.is_inference_mode_enabled()
+    True
+    """
     return bool(mode.state & INFERENCE)
 
 

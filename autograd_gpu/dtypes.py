@@ -49,7 +49,7 @@ float32 = float = promotion.float32
 float64 = double = promotion.float64
 int8, uint8 = np.dtype(np.int8), np.dtype(np.uint8)
 int16 = short = np.dtype(np.int16)
-int32 = int = np.dtype(np.int32)
+int32 = int = promotion.int32
 int64 = long = promotion.int64
 bool = promotion.boolean
 complex64 = cfloat = promotion.complex64

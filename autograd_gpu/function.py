@@ -88,16 +88,19 @@ class _Plan:
             gs = [x if x is None else Tensor(xp.asarray(x)) for x in gs]
             saved = tuple(x if x is None else Tensor(x) for x in saved)
         self.ctx.saved_tensors = saved
+        before = mode.state if recording else set_mode(mode.state | NO_GRAD)
         try:
             grads = self.backward(self.ctx, *gs)
         finally:
+            set_mode(before)
             self.ctx.saved_tensors = ()
         grads = grads if isinstance(grads, (tuple, list)) else (grads,)
         while len(grads) > self.count and grads[-1] is None:
             grads = grads[:-1]
         if len(grads) != self.count:
             raise RuntimeError(
-                f"function {self.op.name}Backward returned an incorrect number of gradients (expected {self.count}, got {len(grads)})"
+                f"function {self.op.name}Backward returned an incorrect number of gradients (expected {self.count}, got "
+                f"{len(grads)})"
             )
         return [self._fitted(grads[i], shape, i, recording) for i, shape in zip(self.needed, self.shapes, strict=True)]
 
@@ -109,8 +112,8 @@ class _Plan:
                 grad = words.sum_to(grad, shape=shape)
             except (ValueError, RuntimeError, IndexError):
                 raise RuntimeError(
-                    f"Function {self.op.name}Backward returned an invalid gradient at index {i} - got {list(grad.data.shape)} but "
-                    f"expected shape compatible with {list(shape)}"
+                    f"Function {self.op.name}Backward returned an invalid gradient at index {i} - got {list(grad.data.shape)} "
+                    f"but expected shape compatible with {list(shape)}"
                 ) from None
         return grad if recording else grad.data
 
@@ -220,7 +223,23 @@ def _record(cls: type[Function], ctx: Context, args: tuple, returned: tuple, out
 
 
 def once_differentiable(backward: Callable) -> Callable:
-    """Decorate a Function's backward that must not be differentiated again: doing so raises RuntimeError."""
+    """Decorate a Function's backward that must not be differentiated again: doing so raises RuntimeError.
+
+    >>> import autograd_gpu as ag
+    >>> class Double(ag.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...     @staticmethod
+    ...     @ag.autograd.once_differentiable
+    ...     def backward(ctx, g):
+    ...         return g * 2
+    >>> x = ag.tensor([3.0], requires_grad=True)
+    >>> (g,) = ag.autograd.grad(Double.apply(x) * x, x, create_graph=True)
+    >>> g.backward()
+    Traceback (most recent call last):
+    RuntimeError: trying to differentiate twice a function that was marked with @once_differentiable
+    """
 
     @functools.wraps(backward)
     def wrapper(ctx: Context, *grads: Any) -> Any:

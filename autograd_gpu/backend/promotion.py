@@ -11,7 +11,7 @@ import numpy as np
 
 bfloat16 = np.dtype(ml_dtypes.bfloat16)
 float16, float32, float64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
-int64, boolean = np.dtype(np.int64), np.dtype(np.bool_)
+int32, int64, boolean = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
 complex64, complex128 = np.dtype(np.complex64), np.dtype(np.complex128)
 
 _CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2, "V": 2, "c": 3}  # bfloat16 is of NumPy's kind V

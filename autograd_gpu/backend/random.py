@@ -28,6 +28,7 @@ NOTE [The stream of random numbers]
 from __future__ import annotations
 
 import threading
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def _raw(seed: int, offset: int, n: int, dtype: Any) -> np.ndarray:
 def uniform(seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Numbers in [0, 1). Rule 4 of the NOTE."""
     bits = _BITS[dtype]
-    raw = _raw(seed, offset, _count(shape), dtype)
+    raw = _raw(seed, offset, prod(shape), dtype)
     wide = float64 if dtype == float64 else float32
     out = (raw >> raw.dtype.type(raw.dtype.itemsize * 8 - bits)).astype(wide)
     out *= wide.type(2.0**-bits)
@@ -92,7 +93,7 @@ def uniform(seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> np.nd
 def open_uniform(seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Numbers in (0, 1), float64 for float64 and float32 for the others. Rule 5 of the NOTE."""
     wide = float64 if dtype == float64 else float32
-    return _open(_raw(seed, offset, _count(shape), dtype), wide).reshape(shape)
+    return _open(_raw(seed, offset, prod(shape), dtype), wide).reshape(shape)
 
 
 def _open(raw: np.ndarray, wide: Any) -> np.ndarray:
@@ -105,7 +106,7 @@ def _open(raw: np.ndarray, wide: Any) -> np.ndarray:
 
 def normal(seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Numbers of mean 0 and standard deviation 1. Rule 6 of the NOTE."""
-    n = _count(shape)
+    n = prod(shape)
     first = offset // 2 if dtype == float64 else offset  # of the elements' positions, in words or in halves
     start = first & ~1
     pairs = (first + n + 1) // 2 - start // 2
@@ -130,7 +131,7 @@ def normal(seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> np.nda
 
 def integers(seed: int, offset: int, shape: tuple[int, ...], n: int) -> np.ndarray:
     """Integers in [0, n), uint64, for n up to 2^64. Rule 7 of the NOTE."""
-    raw = words(seed, offset // 2, _count(shape)).reshape(shape)
+    raw = words(seed, offset // 2, prod(shape)).reshape(shape)
     return raw if n > _MASK else _high_word(raw, n)
 
 
@@ -148,10 +149,3 @@ def _high_word(a: np.ndarray, n: int) -> np.ndarray:
 def permutation(seed: int, offset: int, n: int) -> np.ndarray:
     """The integers below n in a random order, int64. Rule 8 of the NOTE."""
     return np.argsort(words(seed, offset // 2, n), kind="stable").astype(np.int64, copy=False)
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    n = 1
-    for size in shape:
-        n *= size
-    return n

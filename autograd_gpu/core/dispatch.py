@@ -1,7 +1,7 @@
 """What happens when an op is called: inputs made ready, computed, wrapped, recorded.
 
-Dispatch is by arity. `unary` and `binary` are the fast paths for elementwise ops without keywords, straight-line code because
-small networks pay for every 10 ns in it; `general` does everything and is what they fall back to.
+`general` does everything, for any op. Most calls never come here: core.fast does the same in straight-line code for inputs that
+are Tensors of one dtype.
 """
 
 from __future__ import annotations
@@ -14,97 +14,16 @@ import numpy as np
 
 from .. import backend
 from ..backend.promotion import category, default_dtype, result_type
-from .graph import NO_GRAD, Fan, Node, mode, ours, outside, tick, unusual, words
+from .graph import NO_GRAD, Fan, Node, mode, outside, tick, words
 from .op import Lane, Op, Plan
 from .tensor import Tensor
 from .views import note_view
 
 NUMBERS = (int, float, complex, np.number, np.bool_)
+OPERANDS = (Tensor, *NUMBERS)
 NOTHING = Tensor(None)  # stands for an optional input that was not given
 
 _new = object.__new__
-_getframe = sys._getframe
-
-
-def unary(op: Op) -> Callable:
-    lanes = op.lanes
-
-    def call(x):
-        try:
-            before, data = x.node, x.data
-            lane = lanes[data.__class__]
-            out = lane.forward(data)
-        except (AttributeError, ValueError, TypeError):
-            return general(op, (x,), {})
-        if out.__class__ is not data.__class__:
-            out = lane.xp.asarray(out)  # NumPy makes scalars of results without dimensions
-        if out.dtype is not data.dtype or unusual[0]:
-            return general(op, (x,), {})
-        t = _new(Tensor)
-        t.data = out
-        if before is None:
-            t.node = None
-            return t
-        t.node = node = _new(Node)
-        node.plan = plan = lane.plans[1]
-        node.edges = (before,)
-        node.saved = plan.keep(out, data)
-        node.number = tick()
-        node.shapes = None
-        frame = _getframe(1)
-        node.code = code = frame.f_code
-        if ours[code.co_filename]:
-            frame = outside(frame)
-            node.code = frame.f_code
-        node.lasti = frame.f_lasti
-        return t
-
-    return call
-
-
-def binary(op: Op, otherwise: Callable | None = None) -> Callable:
-    lanes, otherwise = op.lanes, otherwise or general
-
-    def call(a, b):
-        try:
-            before_a, before_b, data_a, data_b = a.node, b.node, a.data, b.data
-            dtype = data_a.dtype
-            if dtype is not data_b.dtype or unusual[0]:
-                return otherwise(op, (a, b), {})
-            lane = lanes[data_a.__class__]
-            out = lane.forward(data_a, data_b)
-        except (AttributeError, ValueError, TypeError):
-            return otherwise(op, (a, b), {})
-        if out.__class__ is not data_a.__class__:
-            out = lane.xp.asarray(out)
-        if out.dtype is not dtype:
-            return otherwise(op, (a, b), {})
-        t = _new(Tensor)
-        t.data = out
-        if before_a is None:
-            if before_b is None:
-                t.node = None
-                return t
-            edges, mask = (before_b,), 2
-        elif before_b is None:
-            edges, mask = (before_a,), 1
-        else:
-            edges, mask = (before_a, before_b), 3
-        t.node = node = _new(Node)
-        node.plan = plan = lane.plans[mask]
-        node.edges = edges
-        node.saved = plan.keep(out, data_a, data_b)
-        node.number = tick()
-        node.shapes = None if data_a.shape == data_b.shape else _shapes((data_a, data_b), mask, out.shape)
-        frame = _getframe(1)
-        node.code = code = frame.f_code
-        if ours[code.co_filename]:
-            frame = outside(frame)
-            node.code = frame.f_code
-        node.lasti = frame.f_lasti
-        return t
-
-    return call
 
 
 def any_arity(op: Op) -> Callable:
@@ -119,7 +38,7 @@ def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
     try:
         nodes = [x.node for x in inputs]
     except AttributeError:
-        inputs = _lift(op, inputs)
+        inputs = _with_number(op, inputs) or _lift(op, inputs)
         nodes = [x.node for x in inputs]
     if op.promoted:
         dtype = inputs[op.promoted[0]].data.dtype
@@ -138,6 +57,9 @@ def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
     except (ValueError, TypeError) as error:
         _explain(op, inputs, error)
         raise
+    residue = None
+    if op.residue and out.__class__ is tuple:
+        out, residue = out
     if op.several:
         return _several(op, lane, inputs, arrays, keywords, out)
     if out.__class__ is not arrays[0].__class__:
@@ -147,6 +69,8 @@ def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
     t = Tensor(out)
     if not mode.state & NO_GRAD and any(nodes):
         t.node = attach(op, lane, inputs, arrays, keywords, out)
+        if op.residue and t.node is not None:
+            t.node.saved += (residue,)
     if op.view:
         note_view(t, inputs[0], op, keywords, None)
     return t
@@ -163,7 +87,7 @@ def attach(
     node = _record(Node, plan, inputs)
     node.saved = plan.keep(out, *arrays, **keywords)
     if op.broadcasts:
-        node.shapes = _shapes(arrays, mask, out.shape)
+        node.shapes = shapes(arrays, mask, out.shape)
     return node
 
 
@@ -179,7 +103,7 @@ def _mask(op: Op, inputs: Sequence[Tensor]) -> int:
 def _several(
     op: Op, lane: Lane, inputs: Sequence[Tensor], arrays: list, keywords: dict, outs: Sequence[Any]
 ) -> tuple[Tensor, ...]:
-    """The second half of `_general` for an op with several outputs."""
+    """The second half of `general` for an op with several outputs."""
     tensors = tuple(Tensor(lane.xp.asarray(out)) for out in outs)
     mask = 0 if mode.state & NO_GRAD else _mask(op, inputs)
     carriers = [t for t in tensors if category(t.data.dtype) >= 2]
@@ -210,16 +134,16 @@ def _record(kind: type, plan: Plan, inputs: Sequence[Tensor]) -> Any:
     node.edges = tuple([inputs[i].node for i in plan.needed])
     node.number = tick()
     node.shapes = None
-    frame = outside(_getframe(2))
+    frame = outside(sys._getframe(2))
     node.code = frame.f_code
     node.lasti = frame.f_lasti
     return node
 
 
-def _shapes(arrays: Sequence[Any], mask: int, shape: tuple[int, ...]) -> tuple | None:
+def shapes(arrays: Sequence[Any], mask: int, shape: tuple[int, ...]) -> tuple | None:
     """Per needed input its shape if it is not the output's; None if all are."""
-    shapes = tuple([None if a.shape == shape else a.shape for i, a in enumerate(arrays) if mask >> i & 1])
-    return shapes if any(s is not None for s in shapes) else None
+    found = tuple([None if a.shape == shape else a.shape for i, a in enumerate(arrays) if mask >> i & 1])
+    return found if any(s is not None for s in found) else None
 
 
 # -- inputs that are not yet what the op takes ---------------------------------------------------------------------------
@@ -238,6 +162,27 @@ def constant(value: Any, dtype: Any, xp: Any) -> Tensor:
             _constants.clear()
         _constants[key] = t
     return t
+
+
+def _with_number(op: Op, inputs: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
+    """A Tensor and a Python number that takes its dtype, by far the most common of what `_lift` does; else None."""
+    if len(inputs) == 2 == len(op.promoted):
+        for k in (1, 0):
+            kind, x = inputs[k].__class__, inputs[1 - k]
+            if (kind is float or kind is int) and isinstance(x, Tensor):
+                dtype = x.data.dtype
+                if dtype.kind in "fV" or (kind is int and dtype.kind == "i"):
+                    number = constant(inputs[k], dtype, backend.of(x.data.__class__))
+                    return (x, number) if k else (number, x)
+    return None
+
+
+def operand(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    """`general` for Python's operators: NotImplemented for operands that are neither Tensors nor numbers."""
+    pair = _with_number(op, inputs)
+    if pair is not None:
+        return getattr(words, op.name)(*pair)
+    return general(op, inputs, keywords) if all(isinstance(x, OPERANDS) for x in inputs) else NotImplemented
 
 
 def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:

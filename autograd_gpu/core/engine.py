@@ -16,12 +16,13 @@ NOTE [Owning a gradient]
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
+from sys import getrefcount
 from typing import Any
 
 from .. import backend
+from .dispatch import NUMBERS, constant
 from .graph import NO_GRAD, Fan, Leaf, Node, Output, check_unwritten, last_write, mode, set_mode, touch, where, words
 from .tensor import Tensor
 
@@ -41,6 +42,10 @@ def run(roots: list[tuple[Any, Any]], retain: bool, create: bool, only: set | No
         node, g, _ = entry = pending.pop(-heappop(heap))
         while node is not None:  # as long as there is a newest node in hand
             if node.__class__ is not Node or catch is not None:
+                if node.__class__ is Leaf and node.hooks is None and catch is None:
+                    entry = None
+                    _accumulate(node, g, create)
+                    break
                 if entry is None:
                     entry = [node, g, False]
                 g = None
@@ -70,7 +75,8 @@ def run(roots: list[tuple[Any, Any]], retain: bool, create: bool, only: set | No
             for edge, g_edge in zip(edges, grads):  # noqa: B905 (strict costs 40 ns a node)
                 if g_edge is None:
                     continue
-                entry = pending.get(edge.number)
+                number = edge.number
+                entry = pending.get(number)
                 if entry is not None:
                     if entry[2]:
                         g_sum = entry[1]
@@ -80,20 +86,20 @@ def run(roots: list[tuple[Any, Any]], retain: bool, create: bool, only: set | No
                         entry[2] = not create and g_sum.ndim > 0  # a sum without dimensions is a NumPy scalar
                     g_sum = None
                 elif node is None:
-                    node, g = edge, g_edge
-                elif edge is node:
+                    node, newest, g = edge, number, g_edge
+                elif number == newest:
                     g = g + g_edge
-                elif edge.number < node.number:
-                    pending[edge.number] = [edge, g_edge, False]
-                    heappush(heap, -edge.number)
+                elif number < newest:
+                    pending[number] = [edge, g_edge, False]
+                    heappush(heap, -number)
                 else:
-                    pending[node.number] = [node, g, False]
-                    heappush(heap, -node.number)
-                    node, g = edge, g_edge
+                    pending[newest] = [node, g, False]
+                    heappush(heap, -newest)
+                    node, newest, g = edge, number, g_edge
             grads = g_edge = entry = None
-            if node is not None and heap and node.number < -heap[0]:
-                pending[node.number] = [node, g, False]
-                heappush(heap, -node.number)
+            if node is not None and heap and newest < -heap[0]:
+                pending[newest] = [node, g, False]
+                heappush(heap, -newest)
                 node = g = None
     return caught
 
@@ -130,22 +136,19 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
         xp = words if create else node.plan.xp
         entry[1] = [xp.zeros(*node.outs[k]) if g is None and node.outs[k] is not None else g for k, g in enumerate(entry[1])]
     elif node.__class__ is not Node and node.hooks:
-        g = entry[1] if create else Tensor(_whole(entry[1]))
-        for hook in list(node.hooks.values()):
-            replaced = hook(g)
-            if replaced is not None:
-                g = replaced
+        g = _call_hooks(node.hooks, create, entry[1] if create else Tensor(_whole(entry[1])))
         entry[1] = g if create else g.data
         entry[2] = False
         g = None
     if catch is not None and node in catch:
-        if not create:
-            entry[1] = _whole(entry[1])
-        caught[node] = entry[1] if create or _alone(entry) else entry[1].copy()
+        g, entry[1] = entry[1], None
+        caught[node] = entry[1] = g if create or _alone(g) else g.copy()
+        g = None
         if only is not None and not any(edge in only for edge in node.edges):
             return False
     elif node.__class__ is Leaf:
-        _accumulate(node, entry, create)
+        g, entry[1] = entry[1], None
+        _accumulate(node, g, create)
     if node.__class__ is Leaf:
         return False
     if node.__class__ is Output:
@@ -160,50 +163,64 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
     return True
 
 
+def _fitted(g: Any, like: Any) -> Any:
+    """A gradient as an array of the dtype of `like`. NumPy makes scalars of results without dimensions, and a rule with a
+    Python number in it makes float32 of bfloat16."""
+    g = _whole(g)
+    return g if g.dtype == like.dtype else backend.of(g.__class__).astype(g, dtype=like.dtype)
+
+
 def _whole(g: Any) -> Any:
-    """A gradient as an array: NumPy makes scalars of results without dimensions."""
-    return g if g.__class__ in backend._speakers else backend.cpu.asarray(g)
+    return backend.cpu.asarray(g) if isinstance(g, NUMBERS) else g
 
 
-def _fitted(g: Any, tensor: Tensor | None) -> Any:
-    """The gradient in the dtype of its tensor: a rule with a Python number in it makes float32 of bfloat16."""
-    if tensor is None or g.dtype is tensor.data.dtype:
-        return g
-    return backend.of(g.__class__).astype(g, dtype=tensor.data.dtype)
-
-
-def _accumulate(leaf: Leaf, entry: list, create: bool) -> None:
+def _accumulate(leaf: Leaf, g: Any, create: bool) -> None:
     """Add a gradient to a leaf's. See NOTE [Owning a gradient]."""
-    old = leaf.grad
+    old, tensor = leaf.grad, leaf.tensor()
     if create:
-        leaf.grad = words.clone(entry[1]) if old is None else old + entry[1]
+        leaf.grad = words.clone(g) if old is None else old + g
     elif old is None:
-        entry[1] = _fitted(_whole(entry[1]), leaf.tensor())
-        own = _alone(entry)
-        g = entry[1]
-        leaf.grad = Tensor(g if own else g.copy())
+        if tensor is not None and (g.dtype is not tensor.data.dtype or g.__class__ is not tensor.data.__class__):
+            leaf.grad = Tensor(_fitted(g, tensor.data).copy())
+        elif g.base is None and getrefcount(g) <= _ALONE:
+            leaf.grad = Tensor(g)
+        else:
+            leaf.grad = Tensor(g.copy())
     elif old.node is None:
         array = old.data
-        array += entry[1]
+        array += _fitted(g, array)
         touch(array, "backward")
     else:
-        leaf.grad = Tensor(old.data + entry[1])
+        leaf.grad = Tensor(old.data + g)
     if leaf.after:
-        for hook in list(leaf.after.values()):
-            hook()
+        _call_hooks(leaf.after, create)
 
 
-def _references(entry: list) -> int:
-    return sys.getrefcount(entry[1])
+def _alone(g: Any) -> bool:
+    """Whether nothing but one name in the caller refers to `g`, which is no view either."""
+    return g.base is None and getrefcount(g) <= _ALONE
 
 
-_ALONE = _references([None, backend.cpu.zeros((1,), "float32"), False])
+def _count_alone() -> int:
+    """The references that `getrefcount` tells `_accumulate` and `_alone` of in that case: Python's versions differ."""
+    g = backend.cpu.zeros((1,), "float32")
+    return (lambda g: getrefcount(g))(g)
 
 
-def _alone(entry: list) -> bool:
-    """Whether nothing but `entry` refers to its array or to the memory of it."""
-    g = entry[1].base
-    return g is None and _references(entry) <= _ALONE
+_ALONE = _count_alone()
+
+
+def _call_hooks(hooks: dict, create: bool, *arguments: Any) -> Any:
+    """Call hooks one after the other, without recording unless the backward is recorded; each may replace the argument."""
+    before = mode.state if create else set_mode(mode.state | NO_GRAD)
+    try:
+        for hook in list(hooks.values()):
+            replaced = hook(*arguments)
+            if replaced is not None and arguments:
+                arguments = (replaced,)
+    finally:
+        set_mode(before)
+    return arguments[0] if arguments else None
 
 
 def reachable(roots: Sequence[Any], targets: set) -> set:
@@ -241,7 +258,8 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create
                     f"grad can be implicitly created only for scalar outputs, and this one has shape {list(t.shape)}: "
                     "reduce it, as in loss.sum().backward(), or pass a gradient of that shape"
                 )
-            g = Tensor(backend.of(t.data.__class__).ones(t.data.shape, t.data.dtype))
+            xp = backend.of(t.data.__class__)
+            g = constant(1.0, t.data.dtype, xp) if not t.data.ndim else Tensor(xp.ones(t.data.shape, t.data.dtype))
         elif not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         elif g.data.shape != t.data.shape:
@@ -253,8 +271,10 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create
 
 
 def _run(roots: list, retain: bool, create: bool, only: set | None, catch: set | None) -> dict:
-    """`run` in the mode that it needs: recording under create_graph, and never otherwise."""
-    before = set_mode(mode.state & ~NO_GRAD if create else mode.state | NO_GRAD)
+    """`run`, in recording mode under create_graph. Otherwise rules see raw arrays, which no mode concerns."""
+    if not create:
+        return run(roots, retain, create, only, catch)
+    before = set_mode(mode.state & ~NO_GRAD)
     try:
         return run(roots, retain, create, only, catch)
     finally:
@@ -282,7 +302,7 @@ def backward(
     for t in computed:
         g = caught.get(t.node)
         if g is not None and not t.retains_grad:
-            g = g if create else Tensor(_fitted(g, t))
+            g = g if create else Tensor(_fitted(g, t.data))
             t.kept = g if t.grad is None else t.grad + g
 
 
@@ -299,5 +319,24 @@ def gradients_of(
     targets = {t.node for t in inputs}
     only = reachable([node for node, _ in roots], targets)
     caught = _run([(node, g) for node, g in roots if node in only], retain, create, only, targets)
+    if not create:
+        caught |= {t.node: _fitted(caught[t.node], t.data) for t in inputs if t.node in caught}
     found = [caught.get(t.node) for t in inputs]
-    return [g if g is None or create else Tensor(_fitted(g, t)) for g, t in zip(found, inputs, strict=True)]
+    return [g if g is None or create else Tensor(g) for g in found]
+
+
+def _backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradient of this tensor with respect to each leaf into the leaf's `.grad`.
+
+    `gradient`, of this tensor's shape, is needed unless it has one element. The graph is freed on the way unless
+    retain_graph (by default: create_graph) asks to keep it. With `inputs`, only those leaves get gradients."""
+    backward([self], [gradient], retain_graph, create_graph, inputs)
+
+
+Tensor.backward = _backward  # here, because the engine is built on Tensor

@@ -18,6 +18,11 @@ NOTE [What a rule names is what is saved]
     Any other name fails at import. Which rules run depends on which inputs need a gradient, and only what those rules name
     is saved: `x * w` with constant x keeps x and not w. One such choice is a Plan, made once and kept in the op.
 
+NOTE [Residue]
+    The one exception: the fused forward of an op declared with residue=True may return (out, residue), and its fused backward
+    is then given `residue`, else None. The rule, and with it higher orders, knows nothing of it. For what is dear to compute
+    again and small, as the exponentials of a few logits.
+
 NOTE [One text, several meanings]
     Rules run over raw arrays in an ordinary backward, and over Tensors, which record, under create_graph: then `xp` is
     `words`, the namespace of the ops themselves. So a rule may use operators and the words of the vocabulary, and must not
@@ -27,37 +32,24 @@ NOTE [One text, several meanings]
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .dispatch import any_arity, attach, binary, general, unary
+from .dispatch import any_arity, attach, general
+from .fast import fast
 from .graph import words
-from .op import Op
-from .straight import straight
+from .op import Op, parameters
 
 __all__ = ["attach", "bilinear", "elementwise", "general", "linear", "nondifferentiable", "primitive"]
 
 
 def _declare(op: Op) -> Callable:
     """The function that calls `op`, which becomes a word of the Tensors' vocabulary."""
-    plain = not op.keywords and not op.variadic and not op.view and not op.several and op.promoted
-    # the fast paths take it that a gradient flows to every input
-    plain = plain and op.kind != "bilinear" and set(op.inputs) <= set(op.rules)
-    if plain and len(op.inputs) == 1:
-        call = unary(op)
-    elif plain and len(op.inputs) == 2:
-        call = binary(op)
-    elif op.variadic or op.several:
-        call = any_arity(op)
-    else:
-        call = straight(op)
+    call = any_arity(op) if op.variadic or op.several else fast(op)
     call.op = op
     call.__name__ = call.__qualname__ = op.name
     call.__module__ = op.forward.__module__
     call.__doc__ = op.forward.__doc__
-    signature = inspect.signature(op.forward)
-    call.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
     if hasattr(words, op.name):
         raise TypeError(f"there are two ops named {op.name}")
     setattr(words, op.name, call)
@@ -68,8 +60,8 @@ def _decorator(kind: str, rule: Callable | None, rules: dict[str, Callable], **o
     def decorate(forward: Callable) -> Callable:
         given = rules
         if rule is not None:
-            first = list(inspect.signature(forward).parameters)[1]
-            given = {first: rule}
+            inputs, star, _ = parameters(forward)
+            given = {(inputs[1:] or [star])[0]: rule}
         return _declare(Op(forward, given, kind, **options))
 
     return decorate
@@ -114,11 +106,14 @@ def primitive(
     promote: Any = False,
     write: Any = None,
     errors: Callable | None = None,
+    residue: bool = False,
     **rules: Callable,
 ) -> Callable:
     """Declare any other differentiable op. jvp: "symmetric" if the Jacobian is its own transpose, or a function
-    (xp, tangents, ...) -> tangent. `outputs` names the outputs of an op with several, or is "*" for any number."""
-    return _decorator("primitive", rule, rules, jvp=jvp, outputs=outputs, promote=promote, write=write, errors=errors)
+    (xp, tangents, ...) -> tangent. `residue`: see the NOTE [Residue]. `outputs` names the outputs of an op with several, or is "*" for any number."""
+    return _decorator(
+        "primitive", rule, rules, jvp=jvp, outputs=outputs, promote=promote, write=write, errors=errors, residue=residue
+    )
 
 
 def nondifferentiable(*, promote: Any = False, outputs: Any = "out") -> Callable:

@@ -211,21 +211,6 @@ class Tensor(Interop):
         me = weakref.ref(self)
         return Handle(self.node.after, lambda: hook(me()) if me() is not None else None)
 
-    def backward(
-        self,
-        gradient: Tensor | None = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
-        """Add the gradient of this tensor with respect to each leaf into the leaf's `.grad`.
-
-        `gradient`, of this tensor's shape, is needed unless it has one element. The graph is freed on the way unless
-        retain_graph (by default: create_graph) asks to keep it. With `inputs`, only those leaves get gradients."""
-        from . import engine
-
-        engine.backward([self], [gradient], retain_graph, create_graph, inputs)
-
     def detach(self) -> Tensor:
         """The same elements, cut off from the graph. Shares memory and version."""
         return Tensor(self.data)

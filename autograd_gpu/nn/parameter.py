@@ -31,11 +31,7 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + Tensor.__repr__(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        if id(self) in memo:
-            return memo[id(self)]
-        copied = memo[id(self)] = type(self)(Tensor(self.data.copy()), self.requires_grad)
-        copied.__dict__.update(self.__dict__)
-        return copied
-
-    def __reduce__(self) -> tuple:
-        return Parameter, (Tensor(self.data), self.requires_grad), self.__dict__ or None
+        """A parameter with a memory of its own; unlike a Tensor's copy, and as in PyTorch, without the gradient."""
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(Tensor(self.data.copy("K")), self.requires_grad)
+        return memo[id(self)]

@@ -1,4 +1,5 @@
-"""Every op, each declared once with its rule. `words` of `core.graph` holds them as a vocabulary, `methods` puts them on Tensor."""
+"""Every op, each declared once with its rule. `words` of `core.graph` holds them as a vocabulary, `methods` puts them on
+Tensor."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from . import (
     create,
     elementwise,
     extremum,
-    functions,
-    gather,
     fill,
+    functions,
+    gathering,
     generator,
     grid,
     index,
@@ -31,7 +32,7 @@ from . import (
     scan,
     shape,
     softmaxes,
-    sort,
+    sorting,
     trigonometry,
     vectors,
 )
@@ -55,9 +56,9 @@ FAMILIES = (
     padding,
     layout,
     index,
-    gather,
+    gathering,
     lookup,
-    sort,
+    sorting,
     linalg,
     matrices,
     vectors,
@@ -70,6 +71,6 @@ FAMILIES = (
     fill,
 )
 
-from . import methods  # noqa: E402 (attaches what the families have declared)
+from . import methods  # noqa: E402, F401 (attaches what the families have declared)
 
 __all__ = [name for family in FAMILIES for name in family.__all__]

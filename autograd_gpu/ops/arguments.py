@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+FULL = (None, None, None)  # a dimension taken whole, in the `spec` of the op `slice`
+
 
 def axis_of(dim: int, ndim: int) -> int:
     """`dim` counted from the front.

@@ -17,8 +17,8 @@ from .arguments import dtype_of
 from .create import place_of
 from .nested import native
 
-__all__ = ["clone", "from_dlpack", "is_complex", "is_floating_point", "is_tensor"]
-METHODS: tuple[str, ...] = ("clone", "cpu", "cuda", "is_complex", "is_floating_point", "to", "type", "type_as")
+__all__ = ["clone", "from_dlpack", "is_tensor"]
+METHODS: tuple[str, ...] = ("clone", "cpu", "cuda", "to", "type", "type_as")
 IN_PLACE: tuple[str, ...] = ()
 
 # methods that cast: name -> dtype
@@ -71,18 +71,13 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 
 def is_tensor(obj: Any) -> bool:
-    """Whether `obj` is a Tensor."""
+    """Whether `obj` is a Tensor.
+
+    >>> import autograd_gpu as ag
+    >>> ag.is_tensor(ag.zeros(2)), ag.is_tensor([0.0, 0.0])
+    (True, False)
+    """
     return isinstance(obj, Tensor)
-
-
-def is_floating_point(input: Tensor) -> bool:
-    """Whether the elements of a tensor are floating point numbers."""
-    return category(input.data.dtype) == 2
-
-
-def is_complex(input: Tensor) -> bool:
-    """Whether the elements of a tensor are complex numbers."""
-    return category(input.data.dtype) == 3
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:

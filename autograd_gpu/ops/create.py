@@ -57,11 +57,16 @@ def made(array: Any, requires_grad: bool) -> Tensor:
     return t.requires_grad_() if requires_grad else t
 
 
-def sizes_of(name: str, size: Sequence[Any], keyword: Any = None) -> tuple[int, ...]:
-    """The shape that a factory was given, as `f(2, 3)`, `f((2, 3))` or `f(size=(2, 3))`.
+def sizes_of(name: str, size: Sequence[Any], keywords: dict[str, Any] | None = None) -> tuple[int, ...]:
+    """The shape that the factory `name` was given, as `f(2, 3)`, `f((2, 3))` or `f(size=(2, 3))`.
 
-    Raises RuntimeError for a negative size."""
-    shape = shape_of(size if keyword is None else (keyword,))
+    Raises RuntimeError for a negative size, TypeError for other keywords."""
+    if keywords:
+        unknown = [keyword for keyword in keywords if keyword != "size"]
+        if unknown:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{unknown[0]}'")
+        size = (keywords["size"],)
+    shape = shape_of(size)
     if shape and min(shape) < 0:
         raise RuntimeError(f"{name}: Dimension size must be non-negative, but got shape {list(shape)}")
     return shape
@@ -133,7 +138,12 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor without dimensions, of the default dtype unless `dtype` says otherwise."""
+    """A tensor without dimensions, of the default dtype unless `dtype` says otherwise.
+
+    >>> import autograd_gpu as ag
+    >>> ag.scalar_tensor(2)
+    tensor(2.)
+    """
     return tensor(s, dtype=default_dtype[0] if dtype is None else dtype, device=device, requires_grad=requires_grad)
 
 
@@ -149,7 +159,7 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
             [0., 0., 0.]])
     """
     xp = backend.vocabulary(place_of(device))
-    return made(xp.zeros(sizes_of("zeros", size, **_size(shape)), dtype_of(dtype) or default_dtype[0]), requires_grad)
+    return made(xp.zeros(sizes_of("zeros", size, shape), dtype_of(dtype) or default_dtype[0]), requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **shape: Any) -> Tensor:
@@ -160,7 +170,7 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
     tensor([1, 1])
     """
     xp = backend.vocabulary(place_of(device))
-    return made(xp.ones(sizes_of("ones", size, **_size(shape)), dtype_of(dtype) or default_dtype[0]), requires_grad)
+    return made(xp.ones(sizes_of("ones", size, shape), dtype_of(dtype) or default_dtype[0]), requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **shape: Any) -> Tensor:
@@ -171,15 +181,7 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     Size([2, 0])
     """
     xp = backend.vocabulary(place_of(device))
-    return made(xp.empty(sizes_of("empty", size, **_size(shape)), dtype_of(dtype) or default_dtype[0]), requires_grad)
-
-
-def _size(keywords: dict[str, Any]) -> dict[str, Any]:
-    """The `size=` of a factory that also takes its size as positional ints."""
-    unknown = [name for name in keywords if name != "size"]
-    if unknown:
-        raise TypeError(f"got an unexpected keyword argument '{unknown[0]}'")
-    return {"keyword": keywords["size"]} if keywords else {}
+    return made(xp.empty(sizes_of("empty", size, shape), dtype_of(dtype) or default_dtype[0]), requires_grad)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

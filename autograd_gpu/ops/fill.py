@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from .. import backend
 from ..backend.promotion import bfloat16, boolean, category, float16, float32, float64
 from ..core.graph import words
 from ..core.inplace import in_place
 from ..core.tensor import Tensor
+from ..dtypes import iinfo
 from .generator import Generator
 from .random import chances, draw, integers
 
@@ -92,7 +92,7 @@ def cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator:
         "cauchy_",
         "open_uniform",
         generator,
-        lambda xp, u: xp.tan((u - u.dtype.type(0.5)) * u.dtype.type(np.pi)) * u.dtype.type(sigma) + u.dtype.type(median),
+        lambda xp, u: xp.tan((u - u.dtype.type(0.5)) * u.dtype.type(math.pi)) * u.dtype.type(sigma) + u.dtype.type(median),
     )
 
 
@@ -100,7 +100,7 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
     """Fill this tensor with the number of trials until one of probability p succeeds: 1, 2, ..."""
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
-    shape, dtype, scale = self.data.shape, self.data.dtype, 1 / np.log1p(-p)
+    shape, dtype, scale = self.data.shape, self.data.dtype, 1 / math.log1p(-p)
 
     def numbers(xp: Any) -> Any:
         u = draw("open_uniform", shape, float64, xp, generator, "geometric_")
@@ -127,10 +127,10 @@ def random_(self: Tensor, low: int = 0, high: int | None = None, *, generator: G
     return _fill(self, "random_", lambda xp: integers(low, high, self.data.shape, dtype, xp, generator))
 
 
-def _beyond(dtype: np.dtype) -> int:
+def _beyond(dtype: Any) -> int:
     """One more than the largest integer that `random_()` gives."""
     if dtype == boolean:
         return 2
     if category(dtype) == 1:
-        return int(np.iinfo(dtype).max) + 1
+        return iinfo(dtype).max + 1
     return {float16: 2**11, bfloat16: 2**8, float32: 2**24}.get(dtype, 2**53) + 1

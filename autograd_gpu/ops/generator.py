@@ -119,22 +119,49 @@ def manual_seed(seed: int) -> Generator:
 
 
 def seed() -> int:
-    """Give the default generator a seed that cannot be foreseen, and return it."""
+    """Give the default generator a seed that cannot be foreseen, and return it.
+
+    >>> import autograd_gpu as ag
+    >>> ag.seed() == ag.initial_seed()
+    True
+    """
     return default_generator.seed()
 
 
 def initial_seed() -> int:
-    """The seed of the default generator."""
+    """The seed of the default generator.
+
+    >>> import autograd_gpu as ag
+    >>> _ = ag.manual_seed(7)
+    >>> ag.initial_seed()
+    7
+    """
     return default_generator.initial_seed()
 
 
 def get_rng_state() -> Tensor:
-    """The state of the default generator, 16 bytes (uint8)."""
+    """The state of the default generator, 16 bytes (uint8).
+
+    >>> import autograd_gpu as ag
+    >>> _ = ag.manual_seed(7)
+    >>> ag.get_rng_state()
+    tensor([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], dtype=autograd_gpu.uint8)
+    """
     return default_generator.get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
-    """Set the state of the default generator to one that `get_rng_state` returned."""
+    """Set the state of the default generator to one that `get_rng_state` returned.
+
+    Raises TypeError or RuntimeError for anything else.
+
+    >>> import autograd_gpu as ag
+    >>> state = ag.get_rng_state()
+    >>> first = ag.rand(3)
+    >>> ag.set_rng_state(state)
+    >>> ag.equal(first, ag.rand(3))
+    True
+    """
     default_generator.set_state(new_state)
 
 
@@ -142,7 +169,14 @@ def set_rng_state(new_state: Tensor) -> None:
 def fork_rng(devices: Sequence[Any] | None = None, enabled: bool = True, device_type: str = "cuda") -> Iterator[None]:
     """Inside the `with` block random numbers are drawn as usual; after it the default stream goes on as if none were.
 
-    One generator serves all devices, so `devices` and `device_type` are accepted and do nothing."""
+    One generator serves all devices, so `devices` and `device_type` are accepted and do nothing.
+
+    >>> import autograd_gpu as ag
+    >>> with ag.fork_rng():
+    ...     inside = ag.rand(3)
+    >>> ag.equal(inside, ag.rand(3))
+    True
+    """
     state = get_rng_state() if enabled else None
     try:
         yield

@@ -8,15 +8,13 @@ from itertools import combinations as index_combinations
 from itertools import combinations_with_replacement
 from typing import Any
 
-import numpy as np
-
 from .. import backend
 from ..backend.promotion import default_dtype, float64, int64
 from ..core.graph import words
 from ..core.primitive import linear
 from ..core.tensor import Tensor
 from .arguments import dtype_of
-from .create import made, place_of
+from .create import made, place_of, tensor
 
 __all__ = [
     "arange",
@@ -65,7 +63,7 @@ def arange(
     return made(_line(xp, n, start, step, dtype), requires_grad)
 
 
-def _line(xp: Any, n: int, start: Any, step: Any, dtype: np.dtype) -> Any:
+def _line(xp: Any, n: int, start: Any, step: Any, dtype: Any) -> Any:
     """start + i * step for i below n, computed exactly or in float64."""
     i = xp.arange(n)
     if dtype == int64 and isinstance(start, int) and isinstance(step, int):
@@ -203,8 +201,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     choose = combinations_with_replacement if with_replacement else index_combinations
     rows = list(choose(range(input.data.size), r)) if r else []
-    index = np.array(rows, dtype=np.int64).reshape(-1, r) if r else np.zeros(0, np.int64)
-    return input[Tensor(backend.move(index, input.device))]
+    index = tensor(rows, dtype=int64, device=input.device)
+    return input[words.reshape(index, shape=(len(rows), r)) if r else index]
 
 
 # -- triangles, one-hot, powers ----------------------------------------------------------------------------------------

@@ -6,9 +6,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from .. import backend
+from ..backend.promotion import category, scalar_dtype
 from ..core.dispatch import NUMBERS, constant
 from ..core.graph import NO_GRAD, Leaf, mode, touch, unusual, words
 from ..core.inplace import in_place
@@ -154,9 +153,9 @@ def number_like(value: Any, x: Tensor) -> Tensor:
     Raises RuntimeError for a number that the dtype does not hold."""
     dtype, xp = x.data.dtype, backend.of(x.data.__class__)
     try:
-        if isinstance(value, (complex, np.complexfloating)) and dtype.kind != "c":
+        if category(scalar_dtype(value)) == 3 > category(dtype):
             raise OverflowError
-        if dtype == np.uint8 and -256 < value < 0:
+        if dtype == "uint8" and -256 < value < 0:
             value = int(value) % 256
         return constant(value, dtype, xp)
     except (OverflowError, ValueError):
@@ -182,6 +181,7 @@ def _fits(value: Tensor, shape: tuple[int, ...], x: Tensor | None = None) -> Non
 
 
 def without_leading_ones(value: Tensor, ndim: int) -> Tensor:
+    """value without the first dimensions that it has more than `ndim`, which all have size 1."""
     extra = value.data.ndim - ndim
     return value if extra <= 0 else words.reshape(value, shape=value.data.shape[extra:])
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import backend
 from ..backend.promotion import result_type
 from ..core.graph import words
 from ..core.primitive import linear
 from ..core.tensor import Tensor
-from .arguments import axis_of, shape_of
+from .arguments import FULL, axis_of, shape_of
 from .order import own
 from .shape import atleast_1d, atleast_2d, atleast_3d, spread
 
@@ -118,7 +116,13 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = None) -> Tenso
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors beside one another: along the columns; vectors along their only dimension."""
+    """The tensors beside one another: along the columns; vectors along their only dimension.
+
+    >>> import autograd_gpu as ag
+    >>> ag.hstack([ag.tensor([[1], [2]]), ag.tensor([[3], [4]])])
+    tensor([[1, 3],
+            [2, 4]])
+    """
     parts = [atleast_1d(t) for t in _promoted(tensors, "hstack")]
     return cat(parts, 0 if parts[0].data.ndim == 1 else 1)
 
@@ -138,7 +142,13 @@ row_stack = vstack
 
 
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors behind one another: along the third dimension."""
+    """The tensors behind one another: along the third dimension.
+
+    >>> import autograd_gpu as ag
+    >>> ag.dstack([ag.tensor([1, 2]), ag.tensor([3, 4])])
+    tensor([[[1, 3],
+             [2, 4]]])
+    """
     return cat([atleast_3d(t) for t in _promoted(tensors, "dstack")], 2)
 
 
@@ -171,7 +181,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     width, left, rows = sum(t.data.shape[1] for t in blocks), 0, []
     for t in blocks:
         m, n = t.data.shape
-        rows.append(words.unslice(t, spec=((None, None, None), (left, left + n, None), ...), shape=(m, width)))
+        rows.append(words.unslice(t, spec=(FULL, (left, left + n, None), ...), shape=(m, width)))
         left += n
     return cat(rows, 0)
 
@@ -242,7 +252,11 @@ def repeat_interleave(
         if repeats.data.ndim > 1:
             raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
         if repeats.data.size != 1:
-            return words.index(words.reshape(input, shape=shape), _places(xp, repeats, shape[axis]), axes=(axis,))
+            return words.index(
+                words.reshape(input, shape=shape),
+                _places(xp, backend.move(repeats.data, input.device), shape[axis]),
+                axes=(axis,),
+            )
         repeats = int(repeats.data.item())
     if repeats < 0:
         raise RuntimeError("Repeats must be non-negative")
@@ -251,13 +265,13 @@ def repeat_interleave(
     return own(words.reshape(several, shape=(*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :])))
 
 
-def _places(xp: Any, repeats: Tensor, n: int) -> Tensor:
-    """The indices that repeat each place as often as `repeats` says. Made on the host: their number depends on the data."""
-    counts = backend.of(repeats.data.__class__).to_host(repeats.data)
+def _places(xp: Any, counts: Any, n: int) -> Tensor:
+    """The indices that repeat each place as often as `counts` says: up to the sum of the counts up to a place, it is that."""
     if len(counts) != n:
         raise RuntimeError(
             f"repeats must have the same size as input along dim, but got repeats.size(0) = {len(counts)} and input.size(0) = {n}"
         )
     if (counts < 0).any():
         raise RuntimeError("repeats can not be negative")
-    return Tensor(xp.from_host(np.repeat(np.arange(n), counts), repeats.device))
+    ends = xp.cumsum(counts, axis=0)
+    return Tensor(xp.searchsorted(ends, xp.arange(int(ends[-1]) if n else 0), right=True))

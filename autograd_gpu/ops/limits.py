@@ -162,7 +162,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     tensor([1., 0.])
     """
     if input is None and other is None:
-        from .sort import nonzero
+        from .sorting import nonzero
 
         return nonzero(condition, as_tuple=True)
     if not isinstance(condition, Tensor):

@@ -12,6 +12,7 @@ from ..core.primitive import bilinear, primitive
 from ..core.tensor import Tensor
 from .arguments import axis_of
 from .contraction import einsum
+from .shape import shaped
 
 __all__ = [
     "addbmm",
@@ -76,6 +77,7 @@ def _matmul(xp: Any, a: Any, b: Any) -> Any:
 
 
 def check_tensors(name: str, **given: Any) -> None:
+    """Raise TypeError, naming the function `name`, unless all its arguments `given` are tensors."""
     for position, (argument, x) in enumerate(given.items(), 1):
         if not isinstance(x, Tensor):
             raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(x).__name__}")
@@ -103,19 +105,16 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if m == n == 1:
         return dot(input, other)
     if m == 1:
-        out = words.matmul(reshape(input, (1, *input.data.shape)), other)
-        return reshape(out, (*out.data.shape[:-2], out.data.shape[-1]))
+        out = words.matmul(shaped(input, (1, *input.data.shape)), other)
+        return shaped(out, (*out.data.shape[:-2], out.data.shape[-1]))
     if n == 1 and m == 2:
         return mv(input, other)
-    out = words.matmul(input, reshape(other, (*other.data.shape, 1)))
-    return reshape(out, out.data.shape[:-1])
-
-
-def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return words.reshape(x, shape=shape)
+    out = words.matmul(input, shaped(other, (*other.data.shape, 1)))
+    return shaped(out, out.data.shape[:-1])
 
 
 def check_ndim(x: Tensor, ndim: int, what: str) -> None:
+    """Raise RuntimeError that speaks of `what` unless x has `ndim` dimensions."""
     if x.data.ndim != ndim:
         kind = "matrix" if ndim == 2 else f"{ndim}D tensor"
         raise RuntimeError(f"{what} must be a {kind}, got {x.data.ndim}-D tensor of shape {list(x.shape)}")
@@ -173,7 +172,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     (n, m), (k,) = input.data.shape, vec.data.shape
     if m != k:
         raise RuntimeError(f"size mismatch, got input ({n}), mat ({n}x{m}), vec ({k})")
-    return reshape(words.matmul(input, reshape(vec, (k, 1))), (n,))
+    return shaped(words.matmul(input, shaped(vec, (k, 1))), (n,))
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
@@ -194,7 +193,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
             f"inconsistent tensor size, expected tensor [{n}] and src [{k}] to have the same number of elements, but got {n} and "
             f"{k} elements respectively"
         )
-    return reshape(words.matmul(reshape(input, (1, n)), reshape(tensor, (n, 1))), ())
+    return shaped(words.matmul(shaped(input, (1, n)), shaped(tensor, (n, 1))), ())
 
 
 vdot = dot  # they differ for complex numbers only
@@ -230,7 +229,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     for name, x in (("self", input), ("vec2", vec2)):
         if x.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {x.ndim}-D")
-    return reshape(input, (*input.data.shape, 1)) * vec2
+    return shaped(input, (*input.data.shape, 1)) * vec2
 
 
 ger = outer
@@ -265,9 +264,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     kept_a, kept_b = [i for i in range(a.ndim) if i not in of_a], [j for j in range(b.ndim) if j not in of_b]
     shape_a, shape_b = [a.data.shape[i] for i in kept_a], [b.data.shape[j] for j in kept_b]
     summed = prod(a.data.shape[i] for i in of_a)
-    left = reshape(words.transpose(a, axes=(*kept_a, *of_a)), (prod(shape_a), summed))
-    right = reshape(words.transpose(b, axes=(*of_b, *kept_b)), (summed, prod(shape_b)))
-    return reshape(words.matmul(left, right), (*shape_a, *shape_b))
+    left = shaped(words.transpose(a, axes=(*kept_a, *of_a)), (prod(shape_a), summed))
+    right = shaped(words.transpose(b, axes=(*of_b, *kept_b)), (summed, prod(shape_b)))
+    return shaped(words.matmul(left, right), (*shape_a, *shape_b))
 
 
 # -- products added to something -----------------------------------------------------------------------------------------
@@ -293,22 +292,45 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 
 
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * (mat @ vec)."""
+    """beta * input + alpha * (mat @ vec).
+
+    >>> import autograd_gpu as ag
+    >>> ag.addmv(ag.tensor([1.0, 2.0]), ag.ones(2, 3), ag.ones(3), beta=10)
+    tensor([13., 23.])
+    """
     return _plus(input, mv(mat, vec), beta, alpha)
 
 
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * outer(vec1, vec2)."""
+    """beta * input + alpha * outer(vec1, vec2).
+
+    >>> import autograd_gpu as ag
+    >>> ag.addr(ag.zeros(2, 2), ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
     return _plus(input, outer(vec1, vec2), beta, alpha)
 
 
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * bmm(batch1, batch2)."""
+    """beta * input + alpha * bmm(batch1, batch2).
+
+    >>> import autograd_gpu as ag
+    >>> ag.baddbmm(ag.ones(2, 1, 1), ag.ones(2, 1, 3), ag.ones(2, 3, 1))
+    tensor([[[4.]],
+    <BLANKLINE>
+            [[4.]]])
+    """
     return _plus(input, bmm(batch1, batch2), beta, alpha)
 
 
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * the sum of the products in the batch."""
+    """beta * input + alpha * the sum of the products in the batch.
+
+    >>> import autograd_gpu as ag
+    >>> ag.addbmm(ag.ones(1, 1), ag.ones(2, 1, 3), ag.ones(2, 3, 1))
+    tensor([[7.]])
+    """
     check_ndim(batch1, 3, "batch1")
     check_ndim(batch2, 3, "batch2")
     _check_batches(batch1, batch2)
@@ -366,5 +388,5 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     tensor([13., 26.])
     """
     if isinstance(input, Tensor) and input.data.ndim == 1:
-        return linear(reshape(input, (1, *input.data.shape)), weight, bias).reshape((-1,))
+        return linear(shaped(input, (1, *input.data.shape)), weight, bias).reshape((-1,))
     return words.linear(input, weight, NOTHING if bias is None else bias)

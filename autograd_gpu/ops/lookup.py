@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import backend
+from ..backend.promotion import boolean
 from ..core.graph import words
 from ..core.tensor import Tensor
 from .arguments import axis_of
-from .gather import at_least_1d, check_integers, check_same_dtype, dim_or_axis, reduce_into, shaped, spread, tensor_of
+from .gathering import check_integers, check_same_dtype, dim_or_axis, reduce_into, tensor_of
 from .index import without_leading_ones
+from .shape import broadcast_shapes, shaped, some_dimension, stretched
 from .subscript import index_tensors, result_shape
 
 __all__ = ["index_add", "index_copy", "index_fill", "index_put", "index_reduce", "index_select", "masked_fill", "masked_scatter"]
@@ -34,7 +34,7 @@ def _slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
     axis = axis_of(dim, input.data.ndim)
     if index.data.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector, and has shape {list(index.data.shape)}")
-    index = at_least_1d(index)
+    index = some_dimension(index)
     if isinstance(source, Tensor):
         if source.data.dtype != input.data.dtype:
             raise RuntimeError(
@@ -53,7 +53,7 @@ def _slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
                 f"{name}(): Source/destination tensor must have same slice shapes. Destination slice shape: {rest} at dimension "
                 f"{axis} and source slice shape: {given} at dimension {axis}."
             )
-    return axis, index, at_least_1d(input)
+    return axis, index, some_dimension(input)
 
 
 def _not_negative(name: str, index: Tensor, size: int, axis: int, error: type[Exception] = IndexError) -> None:
@@ -87,7 +87,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     """
     axis, index, x = _slices("index_add_", input, dim, index, source)
     _not_negative("index_add_", index, x.data.shape[axis], axis, RuntimeError)
-    source = at_least_1d(source)
+    source = some_dimension(source)
     if alpha != 1:
         source = words.mul(source, alpha)
     return shaped(words.add(x, words.unindex(source, index, axes=(axis,), shape=x.data.shape)), input.data.shape)
@@ -103,7 +103,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     """
     axis, index, x = _slices("index_copy_", input, dim, index, source)
     _not_negative("index_copy_", index, x.data.shape[axis], axis)
-    return shaped(words.index_put(x, at_least_1d(source), index, axes=(axis,)), input.data.shape)
+    return shaped(words.index_put(x, some_dimension(source), index, axes=(axis,)), input.data.shape)
 
 
 @dim_or_axis
@@ -117,7 +117,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     axis, index, x = _slices("index_fill_", input, dim, index)
     value = _single("index_fill_", value, input)
     xp, n = backend.of(x.data.__class__), x.data.shape[axis]
-    filled = xp.unindex(xp.ones(index.data.shape, np.bool_), index.data, axes=(0,), shape=(n,))
+    filled = xp.unindex(xp.ones(index.data.shape, boolean), index.data, axes=(0,), shape=(n,))
     mask = Tensor(filled.reshape([n if i == axis else 1 for i in range(x.data.ndim)]))
     return shaped(words.where(mask, value, x), input.data.shape)
 
@@ -145,7 +145,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
     axis, index, x = _slices("index_reduce_", input, dim, index, source)
     shape = [1] * x.data.ndim
     shape[axis] = index.data.size
-    source = at_least_1d(source)
+    source = some_dimension(source)
     places = words.broadcast_to(words.reshape(index, shape=tuple(shape)), shape=source.data.shape)
     return shaped(reduce_into("index_reduce_", x, axis, places, source, reduce, include_self), input.data.shape)
 
@@ -167,7 +167,7 @@ def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumula
     values = without_leading_ones(values, len(shape))
     if not accumulate:
         return words.index_put(input, values, *tensors, axes=axes)
-    values = spread(values, shape)
+    values = stretched(values, shape)
     return words.add(input, words.unindex(values, *tensors, axes=axes, shape=input.data.shape))
 
 
@@ -224,13 +224,13 @@ def _mask(name: str, input: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     if input.data.shape == mask.data.shape:
         return input, mask
     try:
-        shape = np.broadcast_shapes(input.data.shape, mask.data.shape)
-    except ValueError:
+        shape = broadcast_shapes(input.data.shape, mask.data.shape)
+    except RuntimeError:
         raise RuntimeError(
             f"The shape of the mask {list(mask.data.shape)} must broadcast with that of the tensor {list(input.data.shape)} "
             f"in {name}()"
         ) from None
-    return spread(input, shape), spread(mask, shape)
+    return stretched(input, shape), stretched(mask, shape)
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:

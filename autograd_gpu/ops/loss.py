@@ -72,7 +72,8 @@ def _picked(xp: Any, input: Any, target: Any) -> Any:
     input=lambda xp, g, input, target, ignore_index, reduction: (
         (xp.softmax(input, axis=1) - _one_hot(xp, target, input.shape[1], input.dtype))
         * _shares(xp, g, target, ignore_index, reduction)
-    )
+    ),
+    residue=True,
 )
 def _cross_entropy(xp: Any, input: Any, target: Any, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
     """The op behind `cross_entropy`."""

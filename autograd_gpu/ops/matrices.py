@@ -7,7 +7,9 @@ from typing import Any
 
 from ..core.graph import words
 from ..core.tensor import Tensor
-from .linalg import check_ndim, check_tensors, reshape
+from .grid import eye
+from .linalg import check_ndim, check_tensors
+from .shape import shaped
 
 __all__ = ["chain_matmul", "kron", "matrix_power", "trace"]
 METHODS: tuple[str, ...] = ("kron", "matrix_power", "trace")
@@ -38,9 +40,9 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     ndim = max(input.ndim, other.ndim)
     m = (1,) * (ndim - input.ndim) + input.data.shape
     n = (1,) * (ndim - other.ndim) + other.data.shape
-    left = reshape(input, tuple(size for a in m for size in (a, 1)))
-    right = reshape(other, tuple(size for b in n for size in (1, b)))
-    return reshape(left * right, tuple(a * b for a, b in zip(m, n, strict=True)))
+    left = shaped(input, tuple(size for a in m for size in (a, 1)))
+    right = shaped(other, tuple(size for b in n for size in (1, b)))
+    return shaped(left * right, tuple(a * b for a, b in zip(m, n, strict=True)))
 
 
 def matrix_power(input: Tensor, n: int) -> Tensor:
@@ -68,9 +70,8 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 
 
 def _identity_like(x: Tensor) -> Tensor:
-    numbers = words.arange(x.data.shape[-1])
-    eye = words.astype(reshape(numbers, (x.data.shape[-1], 1)) == numbers, dtype=x.dtype)
-    return words.overwrite(x, eye)  # part of the graph, as in PyTorch, with a gradient of zero
+    identity = eye(x.data.shape[-1], dtype=x.dtype, device=x.device)
+    return words.overwrite(x, identity)  # part of the graph, as in PyTorch, with a gradient of zero
 
 
 def chain_matmul(*matrices: Any) -> Tensor:

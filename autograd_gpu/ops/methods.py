@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
-from ..core.dispatch import NUMBERS, binary, constant, general
+from ..core.dispatch import OPERANDS, operand
+from ..core.fast import fast
 from ..core.graph import words
 from ..core.inplace import in_place
 from ..core.tensor import Tensor
@@ -65,32 +65,14 @@ def _attach() -> None:
     for operator, name in BINARY.items():
         if name in functions:
             function = getattr(words, name) if name in DIRECT else functions[name]
-            setattr(Tensor, f"__{operator}__", _fast(function) if name in DIRECT else _or_not_implemented(function))
+            setattr(Tensor, f"__{operator}__", fast(function.op, operand) if name in DIRECT else _or_not_implemented(function))
             setattr(Tensor, f"__r{operator}__", _exchanged(function))
             if name != "matmul":
                 setattr(Tensor, f"__i{operator}__", in_place(function, f"__i{operator}__", DIRECT.get(name)))
     for operator, name in COMPARISONS.items():
-        setattr(Tensor, f"__{operator}__", _comparison(functions[name]))
+        setattr(Tensor, f"__{operator}__", fast(getattr(words, name).op, _comparand))
     for operator, name in UNARY.items():
         setattr(Tensor, f"__{operator}__", functions[name])
-
-
-OPERANDS = (Tensor, *NUMBERS)
-
-
-def _fast(word: Any) -> Any:
-    """The operator of a word of two inputs, with a short way for Python numbers and NotImplemented for what it does not know."""
-
-    def otherwise(op: Any, inputs: Any, keywords: Any) -> Any:
-        x, other = inputs
-        kind = other.__class__
-        if kind is float or kind is int:
-            dtype = x.data.dtype
-            if dtype.kind in "fV" or (kind is int and dtype.kind == "i"):  # the number takes the tensor's dtype
-                return word(x, constant(other, dtype, backend.of(x.data.__class__)))
-        return general(op, inputs, keywords) if isinstance(other, OPERANDS) else NotImplemented
-
-    return binary(word.op, otherwise)
 
 
 def _or_not_implemented(function: Any) -> Any:
@@ -100,13 +82,11 @@ def _or_not_implemented(function: Any) -> Any:
     return operator
 
 
-def _comparison(function: Any) -> Any:
-    def operator(x: Tensor, other: Any) -> Any:
-        if other.__class__ is np.ndarray:  # or `array == tensor` would be False, for Python then compares identities
-            other = Tensor(other)
-        return function(x, other) if isinstance(other, OPERANDS) else NotImplemented
-
-    return operator
+def _comparand(op: Any, inputs: Any, keywords: Any) -> Any:
+    x, other = inputs
+    if other.__class__ is np.ndarray:  # or `array == tensor` would be False, for Python then compares identities
+        other = Tensor(other)
+    return operand(op, (x, other), keywords)
 
 
 def _exchanged(function: Any) -> Any:

@@ -120,7 +120,13 @@ swapaxes = swapdims = transpose
 def t(input: Tensor) -> Tensor:
     """A view of a matrix with its dimensions exchanged; of a vector or a number, itself.
 
-    Raises RuntimeError for more than two dimensions."""
+    Raises RuntimeError for more than two dimensions.
+
+    >>> import autograd_gpu as ag
+    >>> ag.t(ag.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 3],
+            [2, 4]])
+    """
     if input.data.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.data.ndim}D")
     return T(input)
@@ -192,14 +198,26 @@ def flip(input: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 def fliplr(input: Tensor) -> Tensor:
-    """A copy with the columns in reverse order. Raises RuntimeError for fewer than two dimensions."""
+    """A copy with the columns in reverse order. Raises RuntimeError for fewer than two dimensions.
+
+    >>> import autograd_gpu as ag
+    >>> ag.fliplr(ag.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
     if input.data.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return words.flip(input, axis=(1,))
 
 
 def flipud(input: Tensor) -> Tensor:
-    """A copy with the rows in reverse order. Raises RuntimeError for a tensor without dimensions."""
+    """A copy with the rows in reverse order. Raises RuntimeError for a tensor without dimensions.
+
+    >>> import autograd_gpu as ag
+    >>> ag.flipud(ag.tensor([[1, 2], [3, 4]]))
+    tensor([[3, 4],
+            [1, 2]])
+    """
     if input.data.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
     return words.flip(input, axis=(0,))

@@ -8,8 +8,7 @@ from .. import backend
 from ..core.graph import words
 from ..core.inplace import put_view
 from ..core.tensor import Tensor
-from .arguments import shape_of
-from .parts import FULL
+from .arguments import FULL, shape_of
 
 __all__ = ["pad"]
 METHODS: tuple[str, ...] = ()

@@ -9,14 +9,12 @@ from ..core.graph import words
 from ..core.inplace import put_view
 from ..core.primitive import linear
 from ..core.tensor import Tensor
-from .arguments import axis_of, shape_of
+from .arguments import FULL, axis_of, shape_of
 
 __all__ = ["chunk", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "dsplit", "hsplit", "narrow", "select"]
 __all__ += ["select_scatter", "slice_scatter", "split", "split_with_sizes", "tensor_split", "unbind", "vsplit"]
 METHODS: tuple[str, ...] = (*__all__, "unfold", "__iter__")
 IN_PLACE: tuple[str, ...] = ()
-
-FULL = (None, None, None)  # a dimension taken whole, in the `spec` of the op `slice`
 
 # -- the ops -----------------------------------------------------------------------------------------------------------
 
@@ -174,7 +172,14 @@ def split(
 
 
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive pieces of the given sizes along a dimension."""
+    """Views of consecutive pieces of the given sizes along a dimension.
+
+    Raises RuntimeError if they do not sum to the size of the dimension.
+
+    >>> import autograd_gpu as ag
+    >>> ag.split_with_sizes(ag.arange(5), (1, 4))
+    (tensor([0]), tensor([1, 2, 3, 4]))
+    """
     if not input.data.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     axis, sizes = axis_of(dim, input.data.ndim), shape_of((split_sizes,))
@@ -252,17 +257,34 @@ def _split_evenly(name: str, input: Tensor, cuts: Any, least: int, dim: int) -> 
 
 
 def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along the columns; of a vector, along its only dimension. A number of pieces must divide it evenly."""
+    """`tensor_split` along the columns; of a vector, along its only dimension. A number of pieces must divide it evenly.
+
+    >>> import autograd_gpu as ag
+    >>> ag.hsplit(ag.tensor([[1, 2], [3, 4]]), 2)
+    (tensor([[1],
+            [3]]), tensor([[2],
+            [4]]))
+    """
     return _split_evenly("hsplit", input, indices_or_sections, 1, 0 if input.data.ndim == 1 else 1)
 
 
 def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along the rows. A number of pieces must divide it evenly."""
+    """`tensor_split` along the rows. A number of pieces must divide it evenly.
+
+    >>> import autograd_gpu as ag
+    >>> ag.vsplit(ag.tensor([[1, 2], [3, 4]]), 2)
+    (tensor([[1, 2]]), tensor([[3, 4]]))
+    """
     return _split_evenly("vsplit", input, indices_or_sections, 2, 0)
 
 
 def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """`tensor_split` along the third dimension. A number of pieces must divide it evenly."""
+    """`tensor_split` along the third dimension. A number of pieces must divide it evenly.
+
+    >>> import autograd_gpu as ag
+    >>> ag.dsplit(ag.tensor([[[1, 2, 3]]]), [1])
+    (tensor([[[1]]]), tensor([[[2, 3]]]))
+    """
     return _split_evenly("dsplit", input, indices_or_sections, 3, 2)
 
 
@@ -320,7 +342,13 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """The matrix with all elements of `input` on its diagonal."""
+    """The matrix with all elements of `input` on its diagonal, or on another one.
+
+    >>> import autograd_gpu as ag
+    >>> ag.diagflat(ag.tensor([[1], [2]]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
     return diag_embed(words.reshape(input, shape=(input.data.size,)), offset)
 
 
@@ -355,7 +383,12 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
-    """A copy of `input` with `src` in the slice start:end:step of a dimension."""
+    """A copy of `input` with `src` in the slice start:end:step of a dimension.
+
+    >>> import autograd_gpu as ag
+    >>> ag.slice_scatter(ag.zeros(4), ag.ones(2), start=1, step=2)
+    tensor([0., 1., 0., 1.])
+    """
     axis = axis_of(dim, input.data.ndim)
     if step <= 0:
         raise RuntimeError("slice step must be positive")
@@ -363,6 +396,12 @@ def slice_scatter(
 
 
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """A copy of `input` with `src` on a diagonal."""
+    """A copy of `input` with `src` on a diagonal.
+
+    >>> import autograd_gpu as ag
+    >>> ag.diagonal_scatter(ag.zeros(2, 2), ag.ones(2))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     a, b = _two_axes(dim1, dim2, input.data.ndim)
     return _scatter(input, src, words.diagonal, offset=offset, axis1=a, axis2=b)

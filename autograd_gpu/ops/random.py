@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -39,10 +40,7 @@ def draw(kind: str, shape: tuple[int, ...], dtype: np.dtype, xp: Any, generator:
         if category(dtype) == 3 and kind != "open_uniform":
             return _draw_complex(kind, shape, dtype, xp, generator, what)
         raise NotImplementedError(f'"{what}" not implemented for {dtype}: random numbers of this kind are floating point')
-    n = 1
-    for size in shape:
-        n *= size
-    seed, offset = (generator or default_generator).take(n, dtype)
+    seed, offset = (generator or default_generator).take(math.prod(shape), dtype)
     return getattr(xp, f"random_{kind}")(seed, offset, shape, dtype)
 
 
@@ -62,10 +60,7 @@ def integers(low: int, high: int, shape: tuple[int, ...], dtype: np.dtype, xp: A
         for name, value in (("from", low), ("to - 1", high - 1)):
             if not info.min <= value <= info.max:
                 raise RuntimeError(f"{name} is out of bounds for {dtype}: {value}")
-    n = 1
-    for size in shape:
-        n *= size
-    seed, offset = (generator or default_generator).take(n, int64)
+    seed, offset = (generator or default_generator).take(math.prod(shape), int64)
     drawn = xp.astype(xp.random_integers(seed, offset, shape, high - low), dtype=int64)
     return xp.astype(drawn + np.int64(low), dtype=dtype)
 
@@ -94,7 +89,7 @@ def rand(
     >>> ag.rand(2, 3).shape
     Size([2, 3])
     """
-    return _factory("uniform", _sizes("rand", size, shape), dtype, device, requires_grad, generator, "rand")
+    return _factory("uniform", sizes_of("rand", size, shape), dtype, device, requires_grad, generator, "rand")
 
 
 def randn(
@@ -111,20 +106,18 @@ def randn(
     >>> ag.randn(2, 3).shape
     Size([2, 3])
     """
-    return _factory("normal", _sizes("randn", size, shape), dtype, device, requires_grad, generator, "randn")
-
-
-def _sizes(name: str, size: tuple, keywords: dict[str, Any]) -> tuple[int, ...]:
-    unknown = [keyword for keyword in keywords if keyword != "size"]
-    if unknown:
-        raise TypeError(f"{name}() got an unexpected keyword argument '{unknown[0]}'")
-    return sizes_of(name, size, keywords.get("size"))
+    return _factory("normal", sizes_of("randn", size, shape), dtype, device, requires_grad, generator, "randn")
 
 
 def rand_like(
     input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Numbers uniform in [0, 1), in the shape, dtype and device of `input`."""
+    """Numbers uniform in [0, 1), in the shape, dtype and device of `input`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.rand_like(ag.zeros(2, 3)).shape
+    Size([2, 3])
+    """
     return rand(
         input.data.shape,
         generator=generator,
@@ -137,7 +130,12 @@ def rand_like(
 def randn_like(
     input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Normal numbers of mean 0 and variance 1, in the shape, dtype and device of `input`."""
+    """Normal numbers of mean 0 and variance 1, in the shape, dtype and device of `input`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.randn_like(ag.zeros(2, 3)).shape
+    Size([2, 3])
+    """
     return randn(
         input.data.shape,
         generator=generator,
@@ -188,7 +186,12 @@ def randint_like(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Integers in [low, high), or [0, low), in the shape, dtype and device of `input`."""
+    """Integers in [low, high), or [0, low), in the shape, dtype and device of `input`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.randint_like(ag.zeros(2), 3, 4)
+    tensor([3., 3.])
+    """
     if high is None:
         low, high = 0, low
     return randint(

@@ -7,12 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import backend
 from ..core.graph import words
 from ..core.primitive import linear
 from ..core.tensor import Size, Tensor
+from ..dtypes import dtype
 from .arguments import axes_of, axis_of, shape_of
 
 __all__ = [
@@ -61,7 +60,23 @@ def spread(function: Callable) -> Callable:
 
 
 def ints(dims: Any) -> list[int]:
+    """Dimensions or sizes, given as one int or as a sequence of them."""
     return [dims] if hasattr(dims, "__index__") else list(dims)
+
+
+def shaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """x in another shape; itself if that is its own."""
+    return x if x.data.shape == shape else words.reshape(x, shape=shape)
+
+
+def some_dimension(x: Tensor) -> Tensor:
+    """x, with one dimension if it has none: `atleast_1d` of one tensor."""
+    return x if x.data.ndim else words.reshape(x, shape=(1,))
+
+
+def stretched(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """x broadcast to a shape; itself if that is its own."""
+    return x if x.data.shape == shape else words.broadcast_to(x, shape=shape)
 
 
 # -- the ops -----------------------------------------------------------------------------------------------------------
@@ -135,7 +150,7 @@ def view(input: Tensor, size: Sequence[int]) -> Tensor:
     >>> x
     tensor([1., 1., 0., 0.])
     """
-    if isinstance(size, (np.dtype, type)):
+    if isinstance(size, (dtype, type)):
         raise TypeError(f"view() to another dtype is not supported: convert the values with .to({size}), or view input.numpy()")
     out = reshape(input, size)
     memory = backend.of(out.data.__class__).memory
@@ -197,7 +212,12 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 
 def ravel(input: Tensor) -> Tensor:
-    """All elements in one dimension: a view where the strides allow it, else a copy."""
+    """All elements in one dimension: a view where the strides allow it, else a copy.
+
+    >>> import autograd_gpu as ag
+    >>> ag.ravel(ag.tensor([[1, 2], [3, 4]]))
+    tensor([1, 2, 3, 4])
+    """
     return words.reshape(input, shape=(input.data.size,))
 
 
@@ -258,7 +278,13 @@ def expand(input: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
-    """A view of `input` stretched to the shape `size`: see `Tensor.expand`."""
+    """A view of `input` stretched to the shape `size`: see `Tensor.expand`.
+
+    >>> import autograd_gpu as ag
+    >>> ag.broadcast_to(ag.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     return expand(input, size)
 
 
@@ -318,18 +344,27 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def _at_least(tensors: tuple, shape_with: Callable) -> Any:
     """One tensor, several, or a list of them, each with the dimensions that it lacks."""
     if len(tensors) == 1 and isinstance(tensors[0], Tensor):
-        shape = shape_with(tensors[0].data.shape)
-        return tensors[0] if shape == tensors[0].data.shape else words.reshape(tensors[0], shape=shape)
+        return shaped(tensors[0], shape_with(tensors[0].data.shape))
     return tuple([_at_least((x,), shape_with) for x in (tensors[0] if len(tensors) == 1 else tensors)])
 
 
 def atleast_1d(*tensors: Any) -> Any:
-    """Views with one dimension at least. Takes a tensor, several, or a sequence of them; gives a tuple for several."""
+    """Views with one dimension at least. Takes a tensor, several, or a sequence of them; gives a tuple for several.
+
+    >>> import autograd_gpu as ag
+    >>> ag.atleast_1d(ag.tensor(1), ag.tensor([2, 3]))
+    (tensor([1]), tensor([2, 3]))
+    """
     return _at_least(tensors, lambda shape: shape or (1,))
 
 
 def atleast_2d(*tensors: Any) -> Any:
-    """Views with two dimensions at least, new ones in front."""
+    """Views with two dimensions at least, new ones in front. Takes and gives what `atleast_1d` does.
+
+    >>> import autograd_gpu as ag
+    >>> ag.atleast_2d(ag.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
     return _at_least(tensors, lambda shape: (1,) * (2 - len(shape)) + shape)
 
 

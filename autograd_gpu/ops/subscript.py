@@ -19,12 +19,9 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..backend.promotion import int32, int64
 from ..core.tensor import Tensor
-
-FULL = (None, None, None)  # a dimension taken whole, in the `spec` of the op `slice`
-
-
-FULL = (None, None, None)
+from .arguments import FULL
 
 
 def read_key(key: Any, x: Tensor) -> tuple[tuple | None, tuple[int, ...], list[Tensor]]:
@@ -76,7 +73,7 @@ def read_key(key: Any, x: Tensor) -> tuple[tuple | None, tuple[int, ...], list[T
         elif kind is bool:
             spec.append(None)
             axes.append(out)
-            indices.append(_like(np.zeros(int(item), np.int64), x))
+            indices.append(_like(np.zeros(int(item), int64), x))
             out += 1
         else:
             n = _consumed(item)
@@ -123,7 +120,7 @@ def _plain(item: Any) -> Any:
     if not isinstance(item, Tensor):
         if isinstance(item, (list, tuple, range, np.ndarray)):
             array = np.asarray(item if isinstance(item, (range, np.ndarray)) else _numbers(item))
-            item = Tensor(array if array.size or isinstance(item, np.ndarray) else array.astype(np.int64))
+            item = Tensor(array if array.size or isinstance(item, np.ndarray) else array.astype(int64))
         elif isinstance(item, np.bool_):
             return bool(item)
         elif isinstance(item, slice):
@@ -216,7 +213,7 @@ def _on_device_of(x: Tensor, index: Tensor) -> Tensor:
 
 def _check_integers(index: Tensor) -> None:
     dtype = index.data.dtype
-    if dtype not in (np.int64, np.int32):
+    if dtype not in (int64, int32):
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, and this one is {dtype}")
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..backend.promotion import float32
 from ..core.graph import words
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
@@ -35,9 +36,14 @@ def _vector_norm_x(xp: Any, g: Any, x: Any, out: Any, axis: tuple[int, ...], ord
 @primitive(x=_vector_norm_x)
 def _vector_norm(xp: Any, x: Any, *, axis: tuple[int, ...], ord: float, keepdims: bool = False) -> Any:
     """The op behind `vector_norm`, for ord other than 0, 1 and infinity."""
+    dtype = x.dtype
+    if dtype.itemsize == 2:  # powers of half precision overflow early
+        x = xp.astype(x, dtype=float32)
     if ord == 2:
-        return xp.sqrt(xp.sum(x * x, axis=axis, keepdims=keepdims))
-    return xp.sum(xp.abs(x) ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+        out = xp.sqrt(xp.sum(x * x, axis=axis, keepdims=keepdims))
+    else:
+        out = xp.sum(xp.abs(x) ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+    return out if out.dtype is dtype else xp.astype(out, dtype=dtype)
 
 
 def vector_norm(
@@ -174,7 +180,12 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None, *, axis: int | N
 
 
 def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
-    """The cross product along `dim`, by default the last."""
+    """The cross product along `dim`, by default the last.
+
+    >>> import autograd_gpu as ag
+    >>> ag.linalg.cross(ag.tensor([1.0, 0.0, 0.0]), ag.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
     return _cross("linalg.cross", input, other, dim)
 
 

@@ -185,6 +185,20 @@ def test_copies(duplicate):
     assert net.scale.tolist() == [1, 1]
 
 
+def test_copies_of_a_parameter_leave_the_gradient_behind():
+    p = nn.Parameter(ag.ones(2, 3).T, requires_grad=True)
+    p.sum().backward()
+    p.note = "kept by pickle, as in PyTorch"
+    q, r = copy.deepcopy(p), pickle.loads(pickle.dumps(p))
+    for other in (q, r):
+        assert type(other) is nn.Parameter and other.requires_grad and other.grad is None
+        assert other.tolist() == p.tolist() and other.data is not p.data
+    assert q.stride() == p.stride()
+    assert r.note == p.note and not hasattr(q, "note")
+    a, b = copy.deepcopy([p, p])
+    assert a is b
+
+
 def test_modules_die_without_the_garbage_collector():
     gc.collect()
     gc.disable()

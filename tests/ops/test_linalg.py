@@ -1,4 +1,4 @@
-"""Products and losses where tests/samples does not reach: errors, extremes, what the kernels remember, half precision."""
+"""Products and losses where tests/samples does not reach: errors, extremes, gradients of several losses, half precision."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_cross_entropy_of_ignored_targets_only_is_nan() -> None:
     assert ag.cross_entropy(ag.ones(2, 3), ag.tensor([-100, -100]), reduction="sum").item() == 0
 
 
-# -- what the forward of cross_entropy leaves for its backward ---------------------------------------------------------------
+# -- gradients of cross_entropy ------------------------------------------------------------------------------------------------
 
 
 def gradient(x: Any, target: Any, **kw: Any) -> np.ndarray:

@@ -207,6 +207,22 @@ def test_half_precision(sample: Sample, dtype: str, torch: Any) -> None:
         assert g.shape == x.shape
 
 
+@each(lambda s: not elementwise(s))
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_stays(sample: Sample, dtype: str, torch: Any) -> None:
+    """The other ops in half precision: what PyTorch takes is taken, the dtypes are PyTorch's, gradients have their input's."""
+    call = Call(sample)
+    try:
+        theirs = call.theirs(torch, call.cast(DTYPES[dtype]))
+    except REFUSALS:
+        return
+    ours = call.ours(call.cast(DTYPES[dtype]))
+    assert [dtype_name(t) for t in ours.outs] == [dtype_name(t) for t in theirs.outs]
+    if sample.grad and ours.recorded:
+        for g, x in zip(gradients(ours, cotangents(ours)), ours.inputs, strict=True):
+            assert g.dtype == x.dtype
+
+
 HALVES = (np.dtype("float16"), BFLOAT16)
 
 
@@ -369,7 +385,7 @@ def test_saves_what_it_declares(sample: Sample) -> None:
         wanted = {n for i in plan.needed for n in op.rules[op.input_name(i)].names}
         assert set(plan.names) == wanted, f"{op.name} keeps {plan.names} and its rules name {sorted(wanted)}"
         if op.variadic not in plan.names and op.outputs != ("*",):
-            assert len(node.saved) == len(plan.names)
+            assert len(node.saved) == len(plan.names) + op.residue
         places = set(plan.array_places(node.saved))
         for k, value in enumerate(node.saved):
             if k not in places and plan.names[min(k, len(plan.names) - 1)] not in op.keywords:

@@ -21,7 +21,8 @@ def saved_bytes(*tensors: Tensor, but: tuple[Tensor, ...] = ()) -> int:
     all ops that use them. `but`: memory not counted."""
     ours, seen = [t.data for t in but], {}
     for node in graph_of(list(tensors)):
-        for value in node.saved:
+        residue = node.saved[-1] if getattr(node.plan.op, "residue", False) else ()
+        for value in (*node.saved, *(residue or ())):
             if isinstance(value, np.ndarray) and value.ndim and not any(np.shares_memory(value, a) for a in ours if a.size):
                 owner = value if value.base is None else value.base
                 seen[id(owner)] = getattr(owner, "nbytes", value.nbytes)

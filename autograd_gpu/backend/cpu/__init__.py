@@ -12,7 +12,7 @@ from .activation import *
 from .arrays import *
 from .elementwise import *
 from .extremum import *
-from .index import *
+from .indexing import *
 from .linalg import *
 from .linalg import PRODUCTS
 from .loss import LOSSES

@@ -9,7 +9,7 @@ import numpy as np
 
 from .special import wide
 
-add, sub, mul, div, neg, positive = np.add, np.subtract, np.multiply, np.divide, np.negative, np.positive
+add, sub, mul, div, neg = np.add, np.subtract, np.multiply, np.divide, np.negative
 exp, exp2, expm1, log, log2, log10, log1p = np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p
 sqrt, square, abs = np.sqrt, np.square, np.absolute
 sin, cos, tan, asin, acos, atan, atan2 = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.arctan2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,7 @@ def argmode(x: Any, *, axis: int, keepdims: bool = False) -> Any:
 
 def _places(index: Any, shape: tuple[int, ...], axis: int) -> Any:
     """Where the elements that lie at `index` along the axis, one a line, stand in the flattened array."""
-    inner = 1
-    for n in shape[axis + 1 :]:
-        inner *= n
+    inner = math.prod(shape[axis + 1 :])
     lines = np.arange(index.size)
     if inner == 1:
         return index.reshape(-1) + lines * shape[axis]

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import prod
+import math
 from typing import Any
 
 import numpy as np
+
+from .reduce import _TALL, _is_half, _ones, _widened
 
 FULL = frozenset(np.dtype(t) for t in ("float32", "float64", "complex64", "complex128"))  # what BLAS multiplies
 
@@ -19,9 +20,9 @@ def matmul(a: Any, b: Any) -> Any:
         if a.dtype in FULL:
             return a.dot(b)
     elif b.ndim == 2 and a.flags.c_contiguous:  # one large product instead of many small ones
-        return matmul(a.reshape(prod(a.shape[:-1]), a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[1:])
-    if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
-        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+        return matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[1:])
+    if _is_half(a.dtype):
+        return np.matmul(_widened(a), _widened(b)).astype(a.dtype)
     return np.matmul(a, b)
 
 
@@ -38,20 +39,12 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     return out
 
 
-_TALL = 4096  # longer sums of rows are left to the word `sum_to`, which takes them in blocks
-
-
-@lru_cache(64)
-def _ones(n: int, dtype: Any) -> Any:
-    return np.ones(n, dtype)
-
-
-def linear_backward(
+def _linear_backward(
     xp: Any, g: Any, needed: tuple[str, ...], x: Any = None, weight: Any = None, bias_shape: tuple[int, ...] | None = None
 ) -> Any:
     """The rules of `linear`. What an input's gradient is computed from is given exactly if it is needed."""
     dtype = g.dtype
-    if g.ndim != 2 or dtype not in FULL or len(g) > _TALL:
+    if g.ndim != 2 or dtype not in FULL or len(g) > _TALL:  # the word `sum_to` takes longer sums in blocks
         return NotImplemented
     grads = []
     if weight is not None:
@@ -63,4 +56,4 @@ def linear_backward(
     return grads
 
 
-PRODUCTS = {"linear": (None, linear_backward)}
+PRODUCTS = {"linear": (None, _linear_backward)}

@@ -8,50 +8,32 @@ from __future__ import annotations
 from functools import lru_cache
 from math import prod
 from typing import Any
-from weakref import ref
 
 import numpy as np
+
+from .reduce import _ones
 
 _REAL = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 _FEW = 64  # classes for which a table of one-hot rows is kept
 _NEGATIVE = b"\xff"  # a byte of a target that is negative, or beyond the classes of such a table
-_SMALL = 16384  # elements whose exponentials are kept from a forward to the backward that most often follows
+_SMALL = 16384  # elements whose exponentials are kept for the backward
 _SAFE = 60.0  # exp(x) and sums of it are exact as long as the logarithm of the sum stays within
-
-# What the last forward computed, with the arrays that it was computed from. A backward of just these arrays, which the engine
-# knows not to have been written since, takes it from here and need not compute it again.
-_last: list[tuple] = []
-_NOTHING = (None,) * 6
-
-
-def _remembered() -> tuple:
-    """Constants, input, target, exponentials, their sums and one-hot rows of the last forward, which are the caller's now."""
-    try:
-        return _last.pop()
-    except IndexError:
-        return _NOTHING
-
-
-@lru_cache(64)
-def _ones(n: int, dtype: Any) -> Any:
-    return np.ones(n, dtype)
 
 
 class Constants:
     """What losses of a matrix of one shape need, made once.
 
     ones      a vector of ones, to sum over classes
-    share     (N) what each row has of the loss: 1 / N for a mean, 1 for a sum
-    one_hot   (C, C) a row for each class, with the share at its place
-    small     whether the exponentials are worth keeping for the backward"""
+    share     what each row has of the loss: 1 / N for a mean, 1 for a sum
+    shares    (N) the same for each row
+    one_hot   (C, C) a row for each class, with the share at its place"""
 
-    __slots__ = ("ones", "share", "shares", "one_hot", "small")
+    __slots__ = ("ones", "share", "shares", "one_hot")
 
     def __init__(self, n: int, classes: int, dtype: Any, reduction: str):
-        self.small = n * classes <= _SMALL
         self.share = np.asarray(1 / n if reduction == "mean" else 1, dtype)
         self.shares = np.full(n, self.share, dtype)
-        self.ones = np.ones(classes, dtype)
+        self.ones = _ones(classes, dtype)
         self.one_hot = np.eye(classes, dtype=dtype) * self.share
 
 
@@ -65,7 +47,7 @@ def _constants(shape: tuple[int, ...], dtype: Any, reduction: str, ignore_index:
     return Constants(*shape, dtype, reduction)
 
 
-def _one_hot(c: Constants, target: Any) -> Any:
+def _hot_rows(c: Constants, target: Any) -> Any:
     """The one-hot rows of classes, or None if some target is no class."""
     if _NEGATIVE in target.tobytes():
         return None
@@ -135,37 +117,43 @@ def _reduce(losses: Any, counted: Any, shape: tuple[int, ...], reduction: str, d
 
 
 def cross_entropy(input: Any, target: Any, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
-    """The forward of `cross_entropy`."""
+    """The forward of `cross_entropy`. The residue, where there is one: exponentials, their sums, one-hot rows."""
     c = _constants(input.shape, input.dtype, reduction, ignore_index)
     if c is not None:
-        hot = _one_hot(c, target)
+        hot = _hot_rows(c, target)
         if hot is not None:
             e = np.exp(input)
             total = e.dot(c.ones)
             logs = np.log(total)
             if _safe(logs):
-                if c.small:
-                    _last[:] = ((c, ref(input), ref(target), e, total, hot),)
                 out = logs.dot(c.shares) - input.ravel().dot(hot.ravel())
                 if out == out:  # else an infinite logit of another class gave 0 * inf
-                    return np.asarray(out)
+                    return np.asarray(out), ((e, total, hot) if e.size <= _SMALL else None)
     rows, places, counted = _to_rows(input, target, ignore_index)
     return _reduce(_losses(rows, places), counted, target.shape, reduction, input.dtype)
 
 
 def cross_entropy_backward(
-    xp: Any, g: Any, needed: tuple[str, ...], input: Any, target: Any, ignore_index: int = -100, reduction: str = "mean"
+    xp: Any,
+    g: Any,
+    needed: tuple[str, ...],
+    input: Any,
+    target: Any,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    residue: Any = None,
 ) -> Any:
     """The rule of `cross_entropy`: (softmax - one-hot) times what each row gets of g."""
     c = _constants(input.shape, input.dtype, reduction, ignore_index)
+    if residue is not None:
+        e, total, hot = residue
+        out = np.multiply(e, np.divide(c.share, total)[:, None])
+        np.subtract(out, hot, out)
+        return ((out if g == 1 else np.multiply(out, g, out)),)
     if c is not None:
-        same, of, by, out, total, hot = _remembered()
-        if same is c and of() is input and by() is target:
-            np.multiply(out, (c.share / total)[:, None], out)
-        else:
-            hot = _one_hot(c, target)
-            out = None if hot is None else _softmax(input, c.ones, c.share)
-        if out is not None:
+        hot = _hot_rows(c, target)
+        if hot is not None:
+            out = _softmax(input, c.ones, c.share)
             np.subtract(out, hot, out)
             return ((out if g == 1 else np.multiply(out, g, out)),)
     rows, places, counted = _to_rows(input, target, ignore_index)

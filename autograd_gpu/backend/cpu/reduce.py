@@ -13,12 +13,21 @@ import numpy as np
 _TALL = 4096  # longer sums go in blocks, so that rounding errors do not pile up
 
 
+def _is_half(dtype: Any) -> bool:
+    """Whether it is float16 or bfloat16."""
+    return dtype.itemsize == 2 and dtype.kind in "fV"
+
+
+def _widened(x: Any) -> Any:
+    """x, half precision in float32."""
+    return x.astype(np.float32) if _is_half(x.dtype) else x
+
+
 def _accumulator(dtype: Any) -> Any:
     """The dtype in which elements of `dtype` are summed."""
-    kind = dtype.kind
-    if kind in "fV":
-        return np.dtype(np.float32) if dtype.itemsize == 2 else dtype
-    return np.dtype(np.int64) if kind in "biu" else dtype
+    if _is_half(dtype):
+        return np.dtype(np.float32)
+    return np.dtype(np.int64) if dtype.kind in "biu" else dtype
 
 
 def _narrow(x: Any, dtype: Any) -> Any:
@@ -56,12 +65,12 @@ def _by_products(x: Any, axes: tuple[int, ...]) -> Any:
         start -= 1
     rest = tuple([i for i in axes if i < start])
     if start < ndim:
-        x = _rows(x.reshape(-1, count(shape, range(start, ndim))))
+        x = _rows(x.reshape(-1, _count(shape, range(start, ndim))))
         if x is None or not rest:
             return x if x is None else x.reshape(shape[:start])
         return _wide_sum(x.reshape(shape[:start]), rest, False)
     if sorted(rest) == list(range(len(rest))):
-        x = _columns(x.reshape(count(shape, rest), -1))
+        x = _columns(x.reshape(_count(shape, rest), -1))
         return x if x is None else x.reshape(shape[len(rest) :])
     return None
 
@@ -109,11 +118,11 @@ def sum_to(x: Any, *, shape: tuple[int, ...]) -> Any:
 
 def mean(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     """The mean over axes, NaN where there is nothing to average."""
-    out = np.true_divide(_wide_sum(x, axis, keepdims), count(x.shape, axis))
+    out = np.true_divide(_wide_sum(x, axis, keepdims), _count(x.shape, axis))
     return _narrow(out, x.dtype)
 
 
-def count(shape: tuple[int, ...], axis: Any) -> int:
+def _count(shape: tuple[int, ...], axis: Any) -> int:
     """How many elements a reduction over `axis` takes into each of its results."""
     n = 1
     for i in (axis,) if axis.__class__ is int else axis:
@@ -124,12 +133,12 @@ def count(shape: tuple[int, ...], axis: Any) -> int:
 def var(x: Any, *, axis: Any, correction: float = 1, keepdims: bool = False) -> Any:
     """The mean squared distance from the mean, over n - correction."""
     dtype = x.dtype
-    d = np.subtract(x, np.true_divide(_wide_sum(x, axis, True), count(x.shape, axis)))
+    d = np.subtract(x, np.true_divide(_wide_sum(x, axis, True), _count(x.shape, axis)))
     if d.ndim:
         np.multiply(d, d, out=d)
     else:
         d = d * d
-    n = count(x.shape, axis) - correction
+    n = _count(x.shape, axis) - correction
     return _narrow(np.true_divide(_wide_sum(np.asarray(d), axis, keepdims), n if n > 0 else 0), dtype)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
+from numpy.lib.stride_tricks import as_strided as _as_strided
 
 # -- views -------------------------------------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ def broadcast_to(x: Any, *, shape: tuple[int, ...]) -> Any:
     try:
         out = np.ndarray(shape, x.dtype, x, 0, strides)  # an eighth of the time of np.broadcast_to
     except (TypeError, ValueError):  # what does not lie in one piece is no buffer
-        out = as_strided(x, shape, strides)
+        out = _as_strided(x, shape, strides)
     if out.size != x.size:
         out.setflags(write=False)
     return out
@@ -77,7 +77,7 @@ def diagonal(x: Any, *, offset: int, axis1: int, axis2: int) -> Any:
     x = x[tuple(start)]
     others = [i for i in range(x.ndim) if i not in (axis1, axis2)]
     shape, strides = [x.shape[i] for i in others], [x.strides[i] for i in others]
-    return as_strided(x, (*shape, length), (*strides, x.strides[axis1] + x.strides[axis2]))
+    return _as_strided(x, (*shape, length), (*strides, x.strides[axis1] + x.strides[axis2]))
 
 
 def windows(x: Any, *, axis: int, size: int, step: int) -> Any:
@@ -86,7 +86,7 @@ def windows(x: Any, *, axis: int, size: int, step: int) -> Any:
     count = (x.shape[axis] - size) // step + 1
     shape = (*x.shape[:axis], count, *x.shape[axis + 1 :], size)
     strides = (*x.strides[:axis], x.strides[axis] * step, *x.strides[axis + 1 :], x.strides[axis])
-    return as_strided(x, shape, strides, writeable=step >= size and x.flags.writeable)
+    return _as_strided(x, shape, strides, writeable=step >= size and x.flags.writeable)
 
 
 # -- what undoes them: the sum of what came from each place --------------------------------------------------------------

@@ -7,11 +7,7 @@ from typing import Any
 import numpy as np
 
 from .extremum import amax
-from .reduce import _narrow, _ones, _wide_sum
-
-
-def _floats(x: Any) -> Any:
-    return x.astype(np.float32) if x.dtype.itemsize == 2 else x
+from .reduce import _narrow, _ones, _wide_sum, _widened
 
 
 def _rows(x: Any, axis: Any) -> Any:
@@ -45,7 +41,7 @@ def _largest(x: Any, axis: Any) -> Any:
 
 def softmax(x: Any, *, axis: Any) -> Any:
     """exp(x), scaled so that it sums to one along the axis."""
-    dtype, x = x.dtype, _floats(x)
+    dtype, x = x.dtype, _widened(x)
     rows = _rows(x, axis)
     found = None if rows is None else _exponentials(rows, *_SAFE)
     if found is not None:
@@ -60,7 +56,7 @@ def softmax(x: Any, *, axis: Any) -> Any:
 
 def log_softmax(x: Any, *, axis: Any) -> Any:
     """The logarithm of softmax."""
-    dtype, x = x.dtype, _floats(x)
+    dtype, x = x.dtype, _widened(x)
     rows = _rows(x, axis)
     found = None if rows is None else _exponentials(rows, *_NEAR_ONE)
     if found is not None:
@@ -74,7 +70,7 @@ def log_softmax(x: Any, *, axis: Any) -> Any:
 
 def logsumexp(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     """The logarithm of the sum of exp(x) along axes."""
-    dtype, x = x.dtype, _floats(x)
+    dtype, x = x.dtype, _widened(x)
     rows = _rows(x, axis)
     found = None if rows is None else _exponentials(rows, *_NEAR_ONE)
     if found is not None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .reduce import _is_half, _widened
+
 # -- slices and integers ---------------------------------------------------------------------------------------------------
 
 
@@ -135,7 +137,7 @@ def _worded(error: IndexError) -> IndexError:
 def _sum_rows(x: Any, places: Any, count: int) -> Any:
     """Zeros of `count` rows with each row of x added to the row that `places` names."""
     dtype, width = x.dtype, x.shape[1]
-    half = dtype.kind == "V" or dtype == np.float16
+    half = _is_half(dtype)
     out = np.zeros((count, width), np.float32 if half else dtype)
     if places.size < 2 or bool((places[1:] > places[:-1]).all()):  # no place twice: indices that came from a mask, a range
         out[places] = x
@@ -190,7 +192,7 @@ _REDUCERS = {"amax": np.maximum, "amin": np.minimum, "prod": np.multiply}
 def reduce_along(x: Any, index: Any, value: Any, *, axis: int, how: str) -> Any:
     """A copy of x in which each element of value is taken together with the one where `take_along` reads: their product
     (`how` is "prod"), the larger ("amax") or the smaller ("amin")."""
-    half = x.dtype.kind == "V" or x.dtype == np.float16
+    half = _is_half(x.dtype)
     out = x.astype(np.float32) if half else x.copy("C")
     places = _along(index, axis, x.shape).reshape(-1)
     _REDUCERS[how].at(out.reshape(-1), places, value.reshape(-1).astype(out.dtype, copy=False))
@@ -228,7 +230,7 @@ def nonzero(x: Any) -> list[Any]:
 
 def argsort(x: Any, *, axis: int, descending: bool) -> Any:
     """The places of the elements in their order, equal ones as they stood; NaN is greater than anything."""
-    x = _sortable(x)
+    x = _widened(x)
     if not descending:
         return x.argsort(axis, kind="stable")
     back: Any = [builtins.slice(None)] * x.ndim
@@ -243,13 +245,9 @@ def argtopk(x: Any, *, k: int, axis: int, largest: bool) -> Any:
         return argsort(x, axis=axis, descending=largest).take(range(k), axis)
     few: Any = [builtins.slice(None)] * x.ndim
     few[axis] = builtins.slice(n - k, None) if largest else builtins.slice(k)
-    found = np.sort(_sortable(x).argpartition(n - k if largest else k, axis)[tuple(few)], axis)  # equal ones as they stood
+    found = np.sort(_widened(x).argpartition(n - k if largest else k, axis)[tuple(few)], axis)  # equal ones as they stood
     order = argsort(take_along(x, found, axis=axis), axis=axis, descending=largest)
     return take_along(found, order, axis=axis)
-
-
-def _sortable(x: Any) -> Any:
-    return x.astype(np.float32) if x.dtype.kind == "V" or x.dtype == np.float16 else x
 
 
 def searchsorted(sorted: Any, values: Any, *, right: bool) -> Any:
@@ -274,7 +272,7 @@ def unique(x: Any, *, axis: int, consecutive: bool = False) -> tuple[Any, Any, A
     """The different slices of x along a dimension, as (places, inverse, counts): x at `places` are they, in order (if
     `consecutive`: as they come, only neighbours compared), and they at `inverse` are x. NaN differs from itself."""
     n = x.shape[axis]
-    rows = _sortable(np.moveaxis(x, axis, 0).reshape(n, x.size // n if n else 0))
+    rows = _widened(np.moveaxis(x, axis, 0).reshape(n, x.size // n if n else 0))
     if consecutive or not rows.shape[1]:
         order = np.arange(n)
     else:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-
 from .. import backend
-from ..backend.promotion import category, result_type
+from ..backend.promotion import boolean, category, float64, int32, int64, result_type
 from ..core.dispatch import NUMBERS
 from ..core.graph import words
 from ..core.primitive import nondifferentiable
 from ..core.tensor import Tensor
 from . import return_types
-from .arguments import axis_of, dtype_of
+from .arguments import FULL, axis_of, dtype_of
+from .create import place_of
 
 __all__ = ["argsort", "argwhere", "bincount", "bucketize", "histc", "isin", "kthvalue", "msort", "nonzero", "searchsorted"]
 __all__ += ["sort", "topk", "tril_indices", "triu_indices", "unique", "unique_consecutive"]
@@ -103,7 +103,7 @@ def argsort(
     if category(input.data.dtype) == 3:
         raise RuntimeError(f"Sort currently does not support complex dtypes on CPU: {input.data.dtype}")
     if not input.data.ndim:
-        return Tensor(backend.of(input.data.__class__).zeros((), np.int64))
+        return Tensor(backend.of(input.data.__class__).zeros((), int64))
     return words.argsort(input, axis=place, descending=bool(descending))
 
 
@@ -133,7 +133,7 @@ def topk(
     if not 0 <= k <= (input.data.shape[place] if input.data.ndim else 1):
         raise RuntimeError(f"selected index k out of range: {k} of shape {list(input.data.shape)} along dimension {place}")
     if not input.data.ndim:
-        return return_types.topk(words.clone(input), Tensor(backend.of(input.data.__class__).zeros((), np.int64)))
+        return return_types.topk(words.clone(input), argsort(input))
     indices = words.argtopk(input, k=k, axis=place, largest=largest)
     return return_types.topk(words.take_along(input, indices, axis=place), indices)
 
@@ -152,9 +152,9 @@ def kthvalue(
     if not 1 <= k <= n:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {place}: {k} of {n}")
     if not input.data.ndim:
-        return return_types.kthvalue(words.clone(input), Tensor(backend.of(input.data.__class__).zeros((), np.int64)))
+        return return_types.kthvalue(words.clone(input), argsort(input))
     order = words.argsort(input, axis=place, descending=False)
-    indices = words.slice(order, spec=(*[(None, None, None)] * place, (k - 1, k, None), Ellipsis))
+    indices = words.slice(order, spec=(*[FULL] * place, (k - 1, k, None), Ellipsis))
     indices = Tensor(indices.data.copy())
     values = words.take_along(input, indices, axis=place)
     if not keepdim:
@@ -179,7 +179,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
         if as_tuple:
             return tuple(words.nonzero(words.reshape(input, shape=(1,))))
         (places,) = xp.nonzero(input.data.reshape(1))
-        return Tensor(xp.zeros((places.size, 0), np.int64))
+        return Tensor(xp.zeros((places.size, 0), int64))
     places = words.nonzero(input)
     return tuple(places) if as_tuple else Tensor(xp.stack(*[p.data for p in places], axis=1))
 
@@ -235,7 +235,7 @@ def searchsorted(
             )
         seq = words.take_along(seq, sorter, axis=seq.data.ndim - 1)
     found = words.searchsorted(seq, values, right=right or side == "right")
-    return words.astype(found, dtype=np.dtype(np.int32)) if out_int32 else found
+    return words.astype(found, dtype=int32) if out_int32 else found
 
 
 def _number_or_tensor(value: Any, like: Tensor) -> Tensor:
@@ -274,7 +274,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     dtype = result_type([elements.data, tests.data])
     x, among = elements.data.astype(dtype), tests.data.astype(dtype).reshape(-1)
     if not among.size:
-        found = xp.zeros(x.shape, np.bool_)
+        found = xp.zeros(x.shape, boolean)
     else:
         among = xp.take_along(among, xp.argsort(among, axis=0, descending=False), axis=0)
         places = xp.searchsorted(among, x, right=False)
@@ -318,10 +318,10 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         low, high = low - 1, high + 1
     if low > high:
         raise RuntimeError("max must be larger than min")
-    if not np.isfinite([low, high]).all():
+    if not math.isfinite(low) or not math.isfinite(high):
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
-    x = x[(x >= low) & (x <= high)].astype(np.float64)
-    places = ((x - low) / (high - low) * bins).astype(np.int64)
+    x = x[(x >= low) & (x <= high)].astype(float64)
+    places = ((x - low) / (high - low) * bins).astype(int64)
     return Tensor(xp.bincount(places - (places == bins), minlength=bins).astype(input.data.dtype))
 
 
@@ -374,7 +374,7 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _triangle(np.tril_indices, row, col, offset, dtype, device)
+    return _triangle("tril", row, col, offset, dtype, device)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -385,11 +385,12 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return _triangle(np.triu_indices, row, col, offset, dtype, device)
+    return _triangle("triu", row, col, offset, dtype, device)
 
 
-def _triangle(places: Any, row: int, col: int, offset: int, dtype: Any, device: Any) -> Tensor:
+def _triangle(word: str, row: int, col: int, offset: int, dtype: Any, device: Any) -> Tensor:
     if row < 0 or col < 0:
         raise RuntimeError(f"row and col must be non-negative, got row {row} and col {col}")
-    array = np.stack(places(row, offset, col)).astype(dtype_of(dtype) or np.int64)
-    return Tensor(array if device is None else backend.move(array, backend.Device(device)))
+    xp = backend.vocabulary(place_of(device))
+    inside = getattr(xp, word)(xp.ones((row, col), boolean), diagonal=offset)
+    return Tensor(xp.astype(xp.stack(*xp.nonzero(inside), axis=0), dtype=dtype_of(dtype) or int64))

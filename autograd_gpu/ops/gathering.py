@@ -12,16 +12,16 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .. import backend
-from ..backend.promotion import category
+from ..backend.promotion import category, int32, int64
 from ..core.dispatch import NUMBERS, constant
 from ..core.graph import words
 from ..core.primitive import linear, primitive
 from ..core.tensor import Tensor
+from ..dtypes import iinfo
 from .arguments import axis_of
 from .index import number_like
+from .shape import broadcast_shapes, shaped, some_dimension, stretched
 
 __all__ = ["gather", "scatter", "scatter_add", "scatter_reduce", "take_along_dim"]
 METHODS: tuple[str, ...] = tuple(__all__)
@@ -121,25 +121,19 @@ def tensor_of(value: Any, like: Tensor) -> Tensor:
 
 
 def check_integers(name: str, index: Tensor) -> None:
+    """Raise TypeError or RuntimeError, naming the function `name`, unless `index` is a tensor of int64 or int32."""
     if not isinstance(index, Tensor):
         raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
-    if index.data.dtype not in (np.int64, np.int32):
+    if index.data.dtype not in (int64, int32):
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, and got {index.data.dtype}")
 
 
 def check_same_dtype(name: str, input: Tensor, src: Tensor) -> None:
+    """Raise RuntimeError, naming the function `name`, unless both have one dtype."""
     if src.data.dtype != input.data.dtype:
         raise RuntimeError(
             f"{name}(): Expected self.dtype to be equal to src.dtype, and got {input.data.dtype} and {src.data.dtype}"
         )
-
-
-def at_least_1d(t: Tensor) -> Tensor:
-    return t if t.data.ndim else words.reshape(t, shape=(1,))
-
-
-def shaped(t: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return t if t.data.shape == shape else words.reshape(t, shape=shape)
 
 
 def _scattering(name: str, input: Tensor, dim: int, index: Tensor, src: Any = None) -> tuple[int, Tensor, Tensor, Any]:
@@ -149,7 +143,7 @@ def _scattering(name: str, input: Tensor, dim: int, index: Tensor, src: Any = No
     axis = axis_of(dim, input.ndim)
     if isinstance(src, Tensor):
         check_same_dtype(name, input, src)
-    x, index = at_least_1d(input), at_least_1d(index)
+    x, index = some_dimension(input), some_dimension(index)
     shape, sizes = x.data.shape, index.data.shape
     if not index.data.size and len(sizes) != len(shape):
         index = words.reshape(index, shape=(0,) * len(shape))
@@ -166,7 +160,7 @@ def _scattering(name: str, input: Tensor, dim: int, index: Tensor, src: Any = No
                 f"apart from dimension {axis}"
             )
         return axis, x, index, src
-    src = at_least_1d(src)
+    src = some_dimension(src)
     if src.data.ndim != len(shape):
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as src tensor: {name}() of {list(sizes)} and {list(src.shape)}"
@@ -220,9 +214,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     if reduce is None:
         out = words.put_along(x, places, given, axis=axis)
     else:
-        if given.data.shape != places.data.shape:
-            given = words.broadcast_to(given, shape=places.data.shape)
-        out = _combined(x, places, given, axis, "sum" if reduce == "add" else "prod")
+        out = _combined(x, places, stretched(given, places.data.shape), axis, "sum" if reduce == "add" else "prod")
     return shaped(out, input.data.shape)
 
 
@@ -257,6 +249,7 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
 
 
 def reduce_into(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:
+    """`scatter_reduce`, for whoever needs it under the name that errors show."""
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     axis, x, places, src = _scattering(name, input, dim, index, src)
@@ -284,7 +277,7 @@ def _identity(reduce: str, dtype: Any) -> Any:
         return float("-inf" if reduce == "amax" else "inf")
     if dtype.kind == "b":
         return reduce == "amin"
-    return np.iinfo(dtype).min if reduce == "amax" else np.iinfo(dtype).max
+    return iinfo(dtype).min if reduce == "amax" else iinfo(dtype).max
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
@@ -307,11 +300,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ax
         )
     place = axis_of(dim, input.data.ndim)
     have, wanted = list(input.data.shape), list(indices.data.shape)
-    sizes = list(np.broadcast_shapes((*have[:place], 1, *have[place + 1 :]), (*wanted[:place], 1, *wanted[place + 1 :])))
+    sizes = list(broadcast_shapes((*have[:place], 1, *have[place + 1 :]), (*wanted[:place], 1, *wanted[place + 1 :])))
     for t in (have, wanted):
         t[:] = [*sizes[:place], t[place], *sizes[place + 1 :]]
-    return gather(spread(input, tuple(have)), place, spread(indices, tuple(wanted)))
-
-
-def spread(t: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return t if t.data.shape == shape else words.broadcast_to(t, shape=shape)
+    return gather(stretched(input, tuple(have)), place, stretched(indices, tuple(wanted)))

@@ -1,0 +1,185 @@
+"""The fast path of a call: straight-line code written out for each op, because small networks pay for every 10 ns in it.
+
+`dispatch.general` loops over inputs and keywords and does everything. Here the loops are unrolled, as text that is compiled
+when the op is first called, the way NamedTuple does it at once. What the text does not handle goes to `general`: numbers among
+the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
+
+    def call(a, b):
+        try:
+            a_data, b_data = a.data, b.data
+            a_node, b_node = a.node, b.node
+            if a_data.dtype is not b_data.dtype:
+                return otherwise(op, (a, b), {})
+            _lane = lanes[a_data.__class__]
+            _out = _lane.quick(a_data, b_data)
+            if _out is NotImplemented:
+                _out = _lane.plain(a_data, b_data)
+        except (AttributeError, ValueError, TypeError):
+            return otherwise(op, (a, b), {})
+        if _out.__class__ is not a_data.__class__:
+            _out = _lane.xp.asarray(_out)
+        if _out.dtype is not a_data.dtype:
+            return otherwise(op, (a, b), {})
+        _t = new(Tensor)
+        _t.data = _out
+        if a_node is None:
+            if b_node is None:
+                _t.node = None
+                return _t
+            else:
+                _edges, _mask = (b_node,), 2
+        else:
+            if b_node is None:
+                _edges, _mask = (a_node,), 1
+            else:
+                _edges, _mask = (a_node, b_node), 3
+        if unusual[0] and mode.state & NO_GRAD:
+            _t.node = None
+            return _t
+        _t.node = _node = new(Node)
+        _node.plan = _plan = _lane.plans[_mask]
+        _node.edges = _edges
+        _node.saved = _plan.keep(_out, a_data, b_data)
+        _node.number = tick()
+        _node.shapes = None if a_data.shape == b_data.shape else shapes((a_data, b_data), _mask, _out.shape)
+        _frame = getframe(1)
+        _node.code = _code = _frame.f_code
+        if ours[_code.co_filename]:
+            _frame = outside(_frame)
+            _node.code = _frame.f_code
+        _node.lasti = _frame.f_lasti
+        return _t
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from .dispatch import general, shapes
+from .graph import NO_GRAD, PACKAGE, Node, mode, ours, outside, tick, unusual
+from .op import REQUIRED, Op
+from .tensor import Tensor
+from .views import note_view
+
+TEMPLATE = """
+def call({parameters}):
+    try:
+        {data} = {data_of}
+        {node} = {node_of}
+        {differ}
+        _lane = lanes[{first}.__class__]
+        _out = _lane.quick({arguments})
+        if _out is NotImplemented:
+            _out = _lane.plain({arguments})
+    except (AttributeError, ValueError, TypeError):
+        return {otherwise}
+    {take_residue}
+    if _out.__class__ is not {first}.__class__:
+        _out = _lane.xp.asarray(_out)
+    {check_dtype}
+    _t = new(Tensor)
+    _t.data = _out
+    {note_view}
+    {count_edges}
+    if unusual[0] and mode.state & NO_GRAD:
+        _t.node = None
+        return _t
+    _t.node = _node = new(Node)
+    _node.plan = _plan = _lane.plans[_mask]
+    _node.edges = _edges
+    _node.saved = _plan.keep(_out, {arguments}){residue}
+    _node.number = tick()
+    _node.shapes = {shapes}
+    _frame = getframe(1)
+    _node.code = _code = _frame.f_code
+    if ours[_code.co_filename]:
+        _frame = outside(_frame)
+        _node.code = _frame.f_code
+    _node.lasti = _frame.f_lasti
+    return _t
+"""
+
+RUNTIME = {
+    "__name__": __name__,  # by which the filter for NumPy's warnings knows this package
+    "new": object.__new__,
+    "getframe": sys._getframe,
+    **{"Tensor": Tensor, "Node": Node, "NO_GRAD": NO_GRAD, "mode": mode, "unusual": unusual, "tick": tick},
+    **{"ours": ours, "outside": outside, "note_view": note_view, "shapes": shapes},
+}
+
+
+def fast(op: Op, otherwise: Callable = general) -> Callable:
+    """The function that calls `op`, which has neither a variadic input nor several outputs.
+
+    `otherwise(op, inputs, keywords)` does what the text does not handle."""
+    scope = {f"default_{n}": d for n, d in op.keywords.items()} | RUNTIME
+    scope |= {"op": op, "lanes": op.lanes, "otherwise": otherwise}
+    inputs, keywords = ", ".join(op.inputs), ", ".join(f"{n}={n}" for n in op.keywords)
+
+    def first(*given: object, **options: object) -> object:
+        """The first call compiles the text and puts it in the place of this."""
+        made = compiled(op, scope)
+        call.__code__, call.__kwdefaults__ = made.__code__, made.__kwdefaults__
+        return call(*given, **options)
+
+    scope["first"] = first
+    call = eval(compile(f"lambda {_parameters(op)}: first({inputs}, {keywords})", f"{PACKAGE}core/<{op.name}>", "eval"), scope)
+    return call
+
+
+def compiled(op: Op, scope: dict) -> Callable:
+    """The text for `op`, compiled in `scope`."""
+    data = [f"{n}_data" for n in op.inputs]
+    given = [f"{n}={n}" for n in op.keywords]
+    again = f"otherwise(op, ({', '.join(op.inputs)},), dict({', '.join(given)}))"
+    promoted = [data[i] for i in op.promoted]
+    differ = " or ".join(f"{d}.dtype is not {promoted[0]}.dtype" for d in promoted[1:])
+    kept = promoted and op.kind != "nondifferentiable"  # those give bools or integers
+    text = TEMPLATE.format(
+        parameters=_parameters(op),
+        data=", ".join(data),
+        data_of=", ".join(f"{n}.data" for n in op.inputs),
+        node=", ".join(f"{n}_node" for n in op.inputs),
+        node_of=", ".join(f"{n}.node" for n in op.inputs),
+        differ=f"if {differ}:\n            return {again}" if differ else "",
+        first=data[0],
+        arguments=", ".join(data + given),
+        otherwise=again,
+        check_dtype=f"if _out.dtype is not {promoted[0]}.dtype:\n        return {again}" if kept else "",
+        take_residue="_residue = None\n    if _out.__class__ is tuple:\n        _out, _residue = _out" if op.residue else "",
+        residue=" + (_residue,)" if op.residue else "",
+        note_view=f"note_view(_t, {op.inputs[0]}, op, dict({', '.join(given)}), None)" if op.view else "",
+        count_edges=_count_edges([n for n in op.inputs if n in op.rules], op.inputs),
+        shapes=_shapes(op, data),
+    )
+    exec(compile(text, f"{PACKAGE}core/<{op.name}>", "exec"), scope)
+    return scope["call"]
+
+
+def _parameters(op: Op) -> str:
+    options = [n if d is REQUIRED else f"{n}=default_{n}" for n, d in op.keywords.items()]
+    return ", ".join(op.inputs + ["*"] * bool(options) + options)
+
+
+def _count_edges(carrying: list[str], inputs: list[str], known: tuple[str, ...] = (), indent: str = "    ") -> str:
+    """The lines that find which of the inputs that have a rule need a gradient: a tree of ifs, whose leaves set _edges and _mask."""
+    if not carrying:
+        if not known:
+            return f"_t.node = None\n{indent}return _t"
+        nodes = "".join(f"{n}_node, " for n in known)
+        return f"_edges, _mask = ({nodes}), {sum(1 << inputs.index(n) for n in known)}"
+    name, rest, deeper = carrying[0], carrying[1:], indent + "    "
+    without = _count_edges(rest, inputs, known, deeper)
+    needed = _count_edges(rest, inputs, (*known, name), deeper)
+    return f"if {name}_node is None:\n{deeper}{without}\n{indent}else:\n{deeper}{needed}"
+
+
+def _shapes(op: Op, data: list[str]) -> str:
+    """Where nothing can have been broadcast, None; a product of two matrices broadcasts nothing either."""
+    if not op.broadcasts or len(data) == 1:
+        return "None"
+    alike = "_out.ndim < 3" if op.kind == "bilinear" else " == ".join([*(f"{d}.shape" for d in data), "_out.shape"])
+    if op.kind != "bilinear" and len(data) == 2:
+        alike = f"{data[0]}.shape == {data[1]}.shape"
+    return f"None if {alike} else shapes(({', '.join(data)},), _mask, _out.shape)"
