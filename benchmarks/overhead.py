@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import autograd_gpu as ag
-from autograd_gpu.core import graph, straight
+from autograd_gpu.core import fast, graph
 
 RESULTS = Path(__file__).parent / "results" / "overhead.json"
 README = Path(__file__).parent.parent / "README.md"
@@ -186,22 +186,22 @@ def per_op(turns: int) -> list[dict[str, Any]]:
 @contextmanager
 def no_lines() -> Iterator[None]:
     """Ops and optimizers that do not note the line which called them, by leaving that out of the text of each op."""
-    whole = straight.TEMPLATE
+    whole = fast.TEMPLATE
     lines = whole.split("\n")
     first = next(i for i, line in enumerate(lines) if "getframe(" in line)
     last = next(i for i, line in enumerate(lines) if "_node.lasti" in line)
     swapped = []
     outside = graph.outside
     try:
-        straight.TEMPLATE = "\n".join(lines[:first] + lines[last + 1 :])
+        fast.TEMPLATE = "\n".join(lines[:first] + lines[last + 1 :])
         for word in vars(graph.words).values():
             if hasattr(word, "op") and word.__code__.co_filename.endswith(f"<{word.op.name}>"):
                 swapped.append((word, word.__code__))
-                word.__code__ = straight.straight(word.op).__code__
+                word.__code__ = fast.compiled(word.op, word.__globals__).__code__
         graph.outside = lambda frame: frame
         yield
     finally:
-        straight.TEMPLATE = whole
+        fast.TEMPLATE = whole
         graph.outside = outside
         for word, code in swapped:
             word.__code__ = code

@@ -16,7 +16,7 @@ from .reduce import _ones
 _REAL = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 _FEW = 64  # classes for which a table of one-hot rows is kept
 _NEGATIVE = b"\xff"  # a byte of a target that is negative, or beyond the classes of such a table
-_SMALL = 16384  # elements whose exponentials are kept for the backward
+_SMALL = 16384  # elements of an input whose gradient is made in the forward
 _SAFE = 60.0  # exp(x) and sums of it are exact as long as the logarithm of the sum stays within
 
 
@@ -117,7 +117,7 @@ def _reduce(losses: Any, counted: Any, shape: tuple[int, ...], reduction: str, d
 
 
 def cross_entropy(input: Any, target: Any, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
-    """The forward of `cross_entropy`. The residue, where there is one: exponentials, their sums, one-hot rows."""
+    """The forward of `cross_entropy`. Its residue is the gradient, for which all is at hand; of large inputs it is made anew."""
     c = _constants(input.shape, input.dtype, reduction, ignore_index)
     if c is not None:
         hot = _hot_rows(c, target)
@@ -128,9 +128,15 @@ def cross_entropy(input: Any, target: Any, *, ignore_index: int = -100, reductio
             if _safe(logs):
                 out = logs.dot(c.shares) - input.ravel().dot(hot.ravel())
                 if out == out:  # else an infinite logit of another class gave 0 * inf
-                    return np.asarray(out), ((e, total, hot) if e.size <= _SMALL else None)
+                    return np.asarray(out), _gradient(c, e, total, hot) if e.size <= _SMALL else None
     rows, places, counted = _to_rows(input, target, ignore_index)
     return _reduce(_losses(rows, places), counted, target.shape, reduction, input.dtype)
+
+
+def _gradient(c: Constants, e: Any, total: Any, hot: Any) -> Any:
+    """(softmax - one-hot) times the share of each row, from exponentials, which are overwritten, and their sums."""
+    np.multiply(e, np.divide(c.share, total)[:, None], e)
+    return np.subtract(e, hot, e)
 
 
 def cross_entropy_backward(
@@ -144,12 +150,9 @@ def cross_entropy_backward(
     residue: Any = None,
 ) -> Any:
     """The rule of `cross_entropy`: (softmax - one-hot) times what each row gets of g."""
-    c = _constants(input.shape, input.dtype, reduction, ignore_index)
     if residue is not None:
-        e, total, hot = residue
-        out = np.multiply(e, np.divide(c.share, total)[:, None])
-        np.subtract(out, hot, out)
-        return ((out if g == 1 else np.multiply(out, g, out)),)
+        return ((residue if g == 1 else np.multiply(residue, g)),)
+    c = _constants(input.shape, input.dtype, reduction, ignore_index)
     if c is not None:
         hot = _hot_rows(c, target)
         if hot is not None:
