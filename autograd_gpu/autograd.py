@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -123,6 +122,9 @@ def is_inference_mode_enabled() -> bool:
     return bool(mode.state & INFERENCE)
 
 
+_GENERATOR = 0x20  # the flag of the code of a generator function
+
+
 class _Mode:
     """A state of the thread for a while: as `with no_grad():`, or as a decorator of a function or a generator function."""
 
@@ -143,10 +145,10 @@ class _Mode:
         return type(self)()
 
     def __call__(self, function: Callable) -> Callable:
-        if inspect.isclass(function):
+        if isinstance(function, type):
             function.__init__ = self(function.__init__)
             return function
-        if inspect.isgeneratorfunction(function):
+        if getattr(function, "__code__", None) is not None and function.__code__.co_flags & _GENERATOR:
 
             @functools.wraps(function)
             def generate(*args: Any, **kw: Any) -> Any:

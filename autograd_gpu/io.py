@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import backend
 from .core.tensor import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def have_safetensors() -> bool:
@@ -20,12 +22,18 @@ def have_safetensors() -> bool:
     return importlib.util.find_spec("safetensors") is not None
 
 
+def _path(path: str | os.PathLike) -> Path:
+    from pathlib import Path  # here, for it takes as long to import as a tenth of this package
+
+    return Path(path)
+
+
 def save(tensors: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> Path:
     """Write tensors under their names to a .safetensors or .npz file. A file of that name is replaced only once the new one
     is complete. Returns the path.
 
     Raises ValueError for other endings, ImportError for .safetensors without that package."""
-    path = Path(path)
+    path = _path(path)
     arrays = {
         name: np.ascontiguousarray(backend.of(t.data.__class__).to_host(t.data)).reshape(t.data.shape)
         for name, t in tensors.items()
@@ -49,7 +57,7 @@ def save(tensors: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mappi
 
 def load(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Tensor]:
     """The tensors that `save` wrote to a file."""
-    path = Path(path)
+    path = _path(path)
     if path.suffix == ".safetensors":
         arrays = _safetensors().load_file(path)
     elif path.suffix == ".npz":

@@ -27,6 +27,8 @@ _new = object.__new__
 
 
 def any_arity(op: Op) -> Callable:
+    """The function that calls an op with a variadic input or several outputs."""
+
     def call(*inputs, **keywords):
         return general(op, inputs, keywords)
 

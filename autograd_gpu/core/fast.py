@@ -163,7 +163,7 @@ def _parameters(op: Op) -> str:
 
 
 def _count_edges(carrying: list[str], inputs: list[str], known: tuple[str, ...] = (), indent: str = "    ") -> str:
-    """The lines that find which of the inputs that have a rule need a gradient: a tree of ifs, whose leaves set _edges and _mask."""
+    """The lines that find which inputs with a rule need a gradient: a tree of ifs, whose leaves set _edges and _mask."""
     if not carrying:
         if not known:
             return f"_t.node = None\n{indent}return _t"

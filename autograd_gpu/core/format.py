@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,23 +18,16 @@ from .. import backend
 from ..backend.promotion import boolean, category, complex64, complex128, default_dtype, float64, int64
 
 
-@dataclass
-class Options:
-    """How to print: see `set_printoptions`."""
-
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
+def _options(**changed: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None, **changed})
 
 
-options = Options()
+options = _options()  # how to print: see `set_printoptions`
 
 _PROFILES = {
-    "default": Options(),
-    "short": Options(precision=2, edgeitems=2),
-    "full": Options(threshold=math.inf),
+    "default": _options(),
+    "short": _options(precision=2, edgeitems=2),
+    "full": _options(threshold=math.inf),
 }
 
 
@@ -65,7 +58,7 @@ def set_printoptions(
     if profile is not None:
         if profile not in _PROFILES:
             raise ValueError(f"profile must be one of {', '.join(_PROFILES)}, not {profile!r}")
-        chosen = asdict(_PROFILES[profile])
+        chosen = dict(vars(_PROFILES[profile]))
         wanted = {name: chosen[name] if value is None else value for name, value in wanted.items()}
     for name, value in wanted.items():
         if value is not None:
@@ -75,7 +68,7 @@ def set_printoptions(
 
 def get_printoptions() -> dict[str, Any]:
     """How tensors print, as keywords for `set_printoptions`."""
-    return asdict(options)
+    return dict(vars(options))
 
 
 @contextmanager

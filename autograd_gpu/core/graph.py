@@ -198,7 +198,7 @@ def touch(array: Any, op: str) -> None:
 
 
 def write_of(array: Any) -> Write:
-    """What is noted of writes to the memory of an array. Who writes to the same arrays again and again keeps it, for `touch_all`."""
+    """What is noted of writes to the memory of an array. Who writes to it again and again keeps this for `touch_all`."""
     memory = backend.of(array.__class__).memory(array)
     write = _writes.get(id(memory))
     if write is None:

@@ -51,7 +51,8 @@ def _refuse_leaf(x: Tensor) -> None:
     for t, what in ((x, "a leaf"), (x._base, "a view of a leaf")):
         if t is not None and t.node.__class__ is Leaf:
             raise RuntimeError(
-                f"{what} Variable that requires grad is being used in an in-place operation: do it under no_grad(), or out of place"
+                f"{what} Variable that requires grad is being used in an in-place operation: do it under no_grad(), or out "
+                "of place"
             )
 
 

@@ -50,6 +50,7 @@ def _declare(op: Op) -> Callable:
     call.__name__ = call.__qualname__ = op.name
     call.__module__ = op.forward.__module__
     call.__doc__ = op.forward.__doc__
+    call.__annotations__ = {name: hint for name, hint in op.forward.__annotations__.items() if name != "xp"}
     if hasattr(words, op.name):
         raise TypeError(f"there are two ops named {op.name}")
     setattr(words, op.name, call)
@@ -110,7 +111,8 @@ def primitive(
     **rules: Callable,
 ) -> Callable:
     """Declare any other differentiable op. jvp: "symmetric" if the Jacobian is its own transpose, or a function
-    (xp, tangents, ...) -> tangent. `residue`: see the NOTE [Residue]. `outputs` names the outputs of an op with several, or is "*" for any number."""
+    (xp, tangents, ...) -> tangent. `residue`: see NOTE [Residue]. `outputs` names the outputs of an op with several, or is
+    "*" for any number."""
     return _decorator(
         "primitive", rule, rules, jvp=jvp, outputs=outputs, promote=promote, write=write, errors=errors, residue=residue
     )

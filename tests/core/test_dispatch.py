@@ -29,7 +29,12 @@ def fast_ops(arity: int) -> list[str]:
     found = []
     for name, call in sorted(vars(words).items()):
         op = getattr(call, "op", None)
-        if op is not None and op.kind != "bilinear" and len(op.inputs) == arity == len(op.promoted) and not (op.variadic or op.several or op.keywords):
+        if (
+            op is not None
+            and op.kind != "bilinear"
+            and len(op.inputs) == arity == len(op.promoted)
+            and not (op.variadic or op.several or op.keywords)
+        ):
             found.append(name)
     return [name for name in found if not name.startswith("test_")]
 
