@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import platform
 import re
@@ -85,10 +86,17 @@ def mlp(f: SimpleNamespace, sizes: list[int], batch: int) -> Callable[[], None]:
     model = f.nn.Sequential(*layers[:-1])
     optimizer = f.optim.Adam(model.parameters())
     loss_of = f.nn.CrossEntropyLoss()
-    x = f.tensor(rng.normal(size=(batch, sizes[0])).astype("float32"))
-    y = f.tensor(rng.integers(0, sizes[-1], batch))
+    # always new batches, as in training: on one alone the network would be done after some hundred steps, with logits and
+    # gradients that are no more those of training
+    batches = itertools.cycle(
+        [
+            (f.tensor(rng.normal(size=(batch, sizes[0])).astype("float32")), f.tensor(rng.integers(0, sizes[-1], batch)))
+            for _ in range(64)
+        ]
+    )
 
     def run() -> None:
+        x, y = next(batches)
         loss = loss_of(model(x), y)
         optimizer.zero_grad()
         loss.backward()
@@ -183,16 +191,24 @@ def per_op(turns: int) -> list[dict[str, Any]]:
 # -- naming the lines --------------------------------------------------------------------------------------------------------
 
 
+def call_without_site(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """What calling a module would be if it did not note where."""
+    if self._hooked:
+        return self._call_hooked(args, kwargs)
+    return self.forward(*args, **kwargs)
+
+
 @contextmanager
 def no_lines() -> Iterator[None]:
     """Ops and optimizers that do not note the line which called them, by leaving that out of the text of each op."""
     whole = fast.TEMPLATE
     lines = whole.split("\n")
-    first = next(i for i, line in enumerate(lines) if "getframe(" in line)
-    last = next(i for i, line in enumerate(lines) if "_node.lasti" in line)
+    first = next(i for i, line in enumerate(lines) if "placed[0]" in line)
+    last = max(i for i, line in enumerate(lines) if "_node.lasti" in line)
     swapped = []
-    outside = graph.outside
+    outside, call = graph.outside, ag.nn.Module.__call__
     try:
+        ag.nn.Module.__call__ = call_without_site
         fast.TEMPLATE = "\n".join(lines[:first] + lines[last + 1 :])
         for word in vars(graph.words).values():
             if hasattr(word, "op") and word.__code__.co_filename.endswith(f"<{word.op.name}>"):
@@ -202,7 +218,7 @@ def no_lines() -> Iterator[None]:
         yield
     finally:
         fast.TEMPLATE = whole
-        graph.outside = outside
+        graph.outside, ag.nn.Module.__call__ = outside, call
         for word, code in swapped:
             word.__code__ = code
 

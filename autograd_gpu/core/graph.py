@@ -160,11 +160,11 @@ ours = _Ours()
 def outside(frame: FrameType) -> FrameType:
     """The nearest frame of the user's code, or `frame` itself if this package was not called by anyone."""
     f: FrameType | None = frame
-    while f is not None:
-        if not ours[f.f_code.co_filename]:
-            return f
+    while ours[f.f_code.co_filename]:
         f = f.f_back
-    return frame
+        if f is None:
+            return frame
+    return f
 
 
 def where(code: CodeType | None, lasti: int) -> str:

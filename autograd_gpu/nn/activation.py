@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..core.graph import words
 from ..core.tensor import Tensor
-from ..ops.activation import relu
 from . import functional as F
 from .module import Module
 
@@ -21,7 +21,7 @@ class ReLU(Module):
         self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
-        return relu(input, self.inplace)
+        return input.relu_() if self.inplace else words.relu(input)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""

@@ -94,7 +94,7 @@ class Sequential(_Numbered):
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():
-            input = module(input) if module._hooked else module.forward(input)
+            input = module.forward(input) if module._ours and not module._hooked else module(input)
         return input
 
     def _like(self, modules: list[Module]) -> Sequential:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..core.graph import words
 from ..core.tensor import Tensor
 from ..ops.create import empty
 from ..ops.linalg import linear
@@ -58,7 +59,10 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.weight, self.bias)
+        bias = self.bias
+        if bias is None or input.data.ndim < 2:
+            return linear(input, self.weight, bias)
+        return words.linear(input, self.weight, bias)  # which is what `linear` would pass on to: each level costs 0.2 us
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

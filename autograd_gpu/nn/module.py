@@ -8,15 +8,19 @@ NOTE [Attributes]
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..backend import Device
 from ..backend.promotion import category
-from ..core.graph import touch
+from ..core.fast import placed, site
+from ..core.graph import ours, touch
 from ..core.tensor import Handle, Tensor
 from .parameter import Parameter
 
+_PACKAGE = __name__.partition(".")[0] + "."
+_getframe = sys._getframe
 KINDS = ("_parameters", "_buffers", "_modules")
 
 
@@ -37,6 +41,11 @@ class Module:
 
     training: bool
     _hooked = False  # whether there are hooks: without, a call pays nothing for them
+    _ours = False  # whether it is a module of this package, and not one of the user's
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        cls._ours = cls.__module__.startswith(_PACKAGE)
 
     def __init__(self) -> None:
         attributes = self.__dict__
@@ -50,9 +59,31 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        before = site.code
         if self._hooked:
-            return self._call_hooked(args, kwargs)
+            return self._call_hooked(args, kwargs) if before is None else self._call_aside(args, kwargs)
+        if before is None and self._ours:  # see core.fast NOTE [Site]
+            frame = _getframe(1)
+            code = frame.f_code
+            if not ours[code.co_filename]:
+                placed[0] = True
+                site.code, site.lasti = code, frame.f_lasti
+                try:
+                    return self.forward(*args, **kwargs)
+                finally:
+                    site.code = None
+        elif before is not None and not self._ours:
+            return self._call_aside(args, kwargs)
         return self.forward(*args, **kwargs)
+
+    def _call_aside(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Call with the site put aside: what is then called is, or may be, the user's own code."""
+        before, lasti = site.code, site.lasti
+        site.code = None
+        try:
+            return self._call_hooked(args, kwargs) if self._hooked else self.forward(*args, **kwargs)
+        finally:
+            site.code, site.lasti = before, lasti
 
     def _call_hooked(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         for hook in list(self._forward_pre_hooks.values()):

@@ -286,3 +286,38 @@ def test_numpys_own_warnings_are_left_alone() -> None:
         warnings.simplefilter("always")
         np.array([1.0]) / np.array([0.0])
     assert caught
+
+
+def test_lines_named_inside_and_outside_of_modules() -> None:
+    """The line of the user's call of a module of the package, and the line in the forward of a module of the user's own."""
+    from autograd_gpu.core.graph import where
+
+    lines = {}
+
+    class Mine(ag.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = ag.nn.Sequential(ag.nn.Linear(3, 3), ag.nn.ReLU())
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.inner(x)
+            z = ag.nn.functional.softmax(y, -1)
+            lines["inner"] = where(y.node.code, y.node.lasti)
+            lines["softmax"] = where(z.node.code, z.node.lasti)
+            return z
+
+    x = Tensor(np.ones((2, 3), np.float32))
+    start = Mine.forward.__code__.co_firstlineno
+    for model in (Mine(), ag.nn.Sequential(ag.nn.Linear(3, 3), Mine())):
+        lines.clear()
+        model(x)
+        assert lines == {"inner": f"{__file__}:{start + 1}", "softmax": f"{__file__}:{start + 2}"}
+    linear = ag.nn.Linear(3, 3)
+    here = sys._getframe().f_lineno
+    out = linear(x)
+    assert where(out.node.code, out.node.lasti) == f"{__file__}:{here + 1}"
+    linear.register_forward_hook(lambda module, given, result: result * 2.0)
+    out = ag.nn.Sequential(linear)(x)
+    assert where(out.node.code, out.node.lasti).startswith(__file__)
+    after = x.clone().requires_grad_() * 1.0  # no site is left behind
+    assert where(after.node.code, after.node.lasti) == f"{__file__}:{sys._getframe().f_lineno - 1}"

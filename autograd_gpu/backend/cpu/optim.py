@@ -28,7 +28,7 @@ class Bucket:
 
     The numbers of a step, such as the learning rate, are arrays without dimensions: NumPy takes those 200 ns faster."""
 
-    __slots__ = ("blocks", "parts", "flat", "numbers", "half")
+    __slots__ = ("blocks", "parts", "flat", "numbers", "half", "given")
 
     def __init__(self, blocks: Sequence[Any], scratch: Any):
         self.blocks = list(blocks)
@@ -39,6 +39,7 @@ class Bucket:
             start += block.size
         self.flat = scratch[:start]
         self.numbers = tuple(np.zeros((), scratch.dtype) for _ in range(7))
+        self.given: Any = None  # the hyperparameters that the numbers now hold
         self.half = bool(self.blocks) and self.blocks[0].dtype != scratch.dtype
 
 
@@ -107,10 +108,13 @@ def adam_(
     keep_m, take_m, keep_v, take_v, floor, rate, _ = bucket.numbers
     root = math.sqrt(1.0 - beta2**step)
     decay = 0.0 if decoupled else weight_decay
-    keep_m[()] = beta1
-    take_m[()] = beta1 - 1.0 if maximize and not decay else 1.0 - beta1
-    keep_v[()] = beta2
-    take_v[()] = (1.0 - beta2) / (1.0 - beta1) ** 2
+    given = (beta1, beta2, maximize, decay)
+    if bucket.given != given:
+        bucket.given = given
+        keep_m[()] = beta1
+        take_m[()] = beta1 - 1.0 if maximize and not decay else 1.0 - beta1
+        keep_v[()] = beta2
+        take_v[()] = (1.0 - beta2) / (1.0 - beta1) ** 2
     floor[()] = eps * root
     rate[()] = lr * root / (1.0 - beta1**step)
     if decoupled and weight_decay:
