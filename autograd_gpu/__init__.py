@@ -9,6 +9,8 @@ tensor([6.])
 
 from __future__ import annotations
 
+from math import e, inf, nan, pi
+
 from . import autograd, cuda, io, linalg, nn, ops, optim, random, special
 from .autograd import (
     enable_grad,
@@ -19,6 +21,7 @@ from .autograd import (
     set_grad_enabled,
 )
 from .backend import Device as device
+from .backend.cpu.threads import get_num_threads, set_num_threads
 from .core.format import get_printoptions, printoptions, set_printoptions
 from .core.tensor import Size, Tensor
 from .dtypes import *
@@ -52,5 +55,7 @@ from .ops.softmaxes import *
 from .ops.sorting import *
 from .ops.trigonometry import *
 from .ops.vectors import *
+
+newaxis = None  # x[newaxis] has one dimension more
 
 __version__ = "0.1.0"

@@ -73,6 +73,8 @@ def grad(
     (tensor(12.),)
     """
     outputs, inputs = _sequence(outputs), _sequence(inputs)
+    if not inputs:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     weights = (None,) * len(outputs) if grad_outputs is None else _sequence(grad_outputs)
     if len(weights) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} outputs and {len(weights)} grad_outputs")
@@ -86,7 +88,7 @@ def grad(
         return tuple(found)
     if materialize_grads:
         return tuple(
-            Tensor(of(x.data.__class__).zeros(x.data.shape, x.data.dtype)) if g is None else g
+            Tensor(of(x.data.__class__).zeros(x.data.shape, x.data.dtype)).requires_grad_(create_graph) if g is None else g
             for g, x in zip(found, inputs, strict=True)
         )
     if not allow_unused:
@@ -208,7 +210,7 @@ class no_grad(_Mode):  # noqa: N801 (PyTorch's name)
 
 
 class enable_grad(no_grad):  # noqa: N801
-    """Record again, inside no_grad.
+    """Record again, inside no_grad. Inside inference_mode nothing is recorded all the same.
 
     >>> import autograd_gpu as ag
     >>> with ag.no_grad(), ag.enable_grad():
@@ -217,11 +219,11 @@ class enable_grad(no_grad):  # noqa: N801
     """
 
     def _state(self, now: int) -> int:
-        return now & ~NO_GRAD
+        return now if now & INFERENCE else now & ~NO_GRAD
 
 
 class inference_mode(_Mode):  # noqa: N801
-    """no_grad for code whose results never meet recorded ones. `inference_mode(False)` changes nothing.
+    """no_grad for code whose results never meet recorded ones. `inference_mode(False)` ends it, and no_grad, for a while.
 
     >>> import autograd_gpu as ag
     >>> with ag.inference_mode():
@@ -244,7 +246,7 @@ class inference_mode(_Mode):  # noqa: N801
         return inference_mode(self._on)
 
     def _state(self, now: int) -> int:
-        return now | NO_GRAD | INFERENCE if self._on else now
+        return now | NO_GRAD | INFERENCE if self._on else now & ~(NO_GRAD | INFERENCE)
 
 
 class set_grad_enabled(_Mode):  # noqa: N801
@@ -265,7 +267,9 @@ class set_grad_enabled(_Mode):  # noqa: N801
         return set_mode(self._state(mode.state))
 
     def _state(self, now: int) -> int:
-        return now & ~NO_GRAD if self._on else now | NO_GRAD
+        if self._on:
+            return now if now & INFERENCE else now & ~NO_GRAD
+        return now | NO_GRAD
 
     def __enter__(self) -> None:
         if self._at_once is not None:

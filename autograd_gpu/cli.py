@@ -31,6 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refusal as refusal:
         print(f"autograd-gpu: error: {refusal}", file=sys.stderr)
         return WRONG_USE
+    except BrokenPipeError:  # whoever read the output is gone; Python would complain again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WRONG_USE
+    except OSError as error:
+        print(f"autograd-gpu: error: {error}", file=sys.stderr)
+        return WRONG_USE
     except KeyboardInterrupt:
         print("\nautograd-gpu: interrupted; nothing was saved", file=sys.stderr)
         return INTERRUPTED

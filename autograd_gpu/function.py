@@ -10,7 +10,7 @@ from typing import Any
 from .backend import of
 from .backend.promotion import category
 from .core.graph import NO_GRAD, Fan, Node, mode, outside, set_mode, tick, touch, words
-from .core.inplace import rebase
+from .core.inplace import note_custom_view, rebase, refuse_unwritable
 from .core.tensor import Tensor
 
 
@@ -26,6 +26,9 @@ class Context:
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs or outputs for backward, where they are in `saved_tensors`; what was overwritten since is an error."""
+        for i, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise TypeError(f"save_for_backward can only save tensors, but argument {i} is of type {type(t).__name__}")
         self.saved_tensors = tensors
 
     def mark_non_differentiable(self, *outputs: Tensor) -> None:
@@ -42,15 +45,15 @@ class Context:
 
 
 class _Plan:
-    """Takes the place of a core.primitive.Plan at the node of one call of a Function."""
+    """Takes the place of a core.op.Plan at the node of one call of a Function."""
 
     def __init__(self, op: type[Function], ctx: Context, xp: Any, inputs: Sequence[Any]):
         self.op, self.ctx, self.xp = _Named(op.__name__), ctx, xp
         self.backward = op.backward
         self.needed = [i for i, needs in enumerate(ctx.needs_input_grad) if needs]
         self.count = len(inputs)
-        self.shapes = [inputs[i].data.shape for i in self.needed]
-        self.sources: list[tuple[str, int | None]] = []
+        self.like = [(inputs[i].data.shape, inputs[i].data.dtype) for i in self.needed]
+        self.sources: list[tuple[str, Any]] = []
         self.names: list[str] = []
 
     def save(self, inputs: Sequence[Any], outputs: Sequence[Tensor]) -> tuple[Any, ...]:
@@ -59,8 +62,12 @@ class _Plan:
         for k, t in enumerate(self.ctx.saved_tensors):
             inside = next((i for i, x in enumerate(inputs) if x is t), None)
             out = next((i for i, y in enumerate(outputs) if y is t), None)
-            place = ("output", out) if out is not None else ("input", inside) if inside is not None else ("constant", None)
-            self.sources.append(place)
+            if out is not None:
+                self.sources.append(("output", out))
+            elif inside is not None:
+                self.sources.append(("input", inside))
+            else:
+                self.sources.append(("node", None if t is None else t.node))
             self.names.append(f"saved tensor {k}")
             arrays.append(None if t is None else t.data)
         self.ctx.saved_tensors = ()
@@ -73,7 +80,7 @@ class _Plan:
         edges = dict(zip(self.needed, node.edges, strict=True))
         tensors: list[Any] = []
         for array, (kind, which) in zip(node.saved, self.sources, strict=True):
-            made_by: Any = None
+            made_by: Any = which if kind == "node" else None
             if kind == "input":
                 made_by = edges.get(which)
             elif kind == "output" and category(array.dtype) >= 2:
@@ -102,11 +109,16 @@ class _Plan:
                 f"function {self.op.name}Backward returned an incorrect number of gradients (expected {self.count}, got "
                 f"{len(grads)})"
             )
-        return [self._fitted(grads[i], shape, i, recording) for i, shape in zip(self.needed, self.shapes, strict=True)]
+        return [self._fitted(grads[i], *like, i, recording) for i, like in zip(self.needed, self.like, strict=True)]
 
-    def _fitted(self, grad: Any, shape: tuple[int, ...], i: int, recording: bool) -> Any:
+    def _fitted(self, grad: Any, shape: tuple[int, ...], dtype: Any, i: int, recording: bool) -> Any:
         if grad is None:
             return None
+        if not isinstance(grad, Tensor):
+            raise TypeError(
+                f"Function {self.op.name}Backward returned an invalid gradient at index {i}: expected Tensor or None, got "
+                f"{type(grad).__name__}"
+            )
         if grad.data.shape != shape:
             try:
                 grad = words.sum_to(grad, shape=shape)
@@ -115,6 +127,8 @@ class _Plan:
                     f"Function {self.op.name}Backward returned an invalid gradient at index {i} - got {list(grad.data.shape)} "
                     f"but expected shape compatible with {list(shape)}"
                 ) from None
+        if grad.data.dtype != dtype:
+            grad = words.astype(grad, dtype=dtype)
         return grad if recording else grad.data
 
     def pull_only(self, xp: Any, g: Any, saved: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
@@ -187,6 +201,13 @@ class Function:
             for y in returned
         )
         for x in ctx._dirty:
+            if not mode.state & NO_GRAD:
+                refuse_unwritable(x)
+            if not any(x is y for y in returned):
+                raise RuntimeError(
+                    f"Some elements marked as dirty during the forward method of {cls.__name__} were not returned as output. The "
+                    "inputs that are modified inplace must all be outputs of the Function."
+                )
             touch(x.data, cls.__name__)
         if recording:
             _record(cls, ctx, args, returned, outputs)
@@ -220,6 +241,7 @@ def _record(cls: type[Function], ctx: Context, args: tuple, returned: tuple, out
                 rebase(y, made_by)
             else:
                 y.node = made_by
+                note_custom_view(y, args)
 
 
 def once_differentiable(backward: Callable) -> Callable:

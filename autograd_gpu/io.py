@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,9 @@ def save(tensors: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mappi
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         if path.suffix == ".safetensors":
-            _safetensors().save_file(arrays, partial, metadata=dict(metadata or {}))
+            # one entry, because safetensors writes several in an order that differs from run to run
+            given = {"autograd_gpu": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
+            _safetensors().save_file(arrays, partial, metadata=given)
         elif path.suffix == ".npz":
             if any(array.dtype.kind == "V" for array in arrays.values()):
                 raise TypeError("npz files have no bfloat16: save as .safetensors, or convert with float()")

@@ -173,7 +173,7 @@ def _with_number(op: Op, inputs: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
             kind, x = inputs[k].__class__, inputs[1 - k]
             if (kind is float or kind is int) and isinstance(x, Tensor):
                 dtype = x.data.dtype
-                if dtype.kind in "fV" or (kind is int and dtype.kind == "i"):
+                if dtype.kind in "fV" or (kind is int and dtype.kind == "i" and -128 <= inputs[k] < 128):  # fits in any
                     number = constant(inputs[k], dtype, backend.of(x.data.__class__))
                     return (x, number) if k else (number, x)
     return None
@@ -190,6 +190,7 @@ def operand(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
 def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
     """The inputs with Python numbers made Tensors of the dtype that the result will have, and None made NOTHING."""
     first = next((x for x in inputs if isinstance(x, Tensor)), None)
+    inputs = [x.item() if isinstance(x, np.generic) else x for x in inputs]  # NumPy's scalars are weak, as Python's numbers
     if first is None and not all(isinstance(x, NUMBERS) for x in inputs):
         _refuse(op, inputs)
     xp = backend.cpu if first is None else backend.of(first.data.__class__)
@@ -201,10 +202,20 @@ def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
             lifted.append(NOTHING)
         elif isinstance(x, NUMBERS):
             among = [inputs[j] for j in op.promoted] if i in op.promoted else [x]
-            lifted.append(constant(x, result_type([y.data if isinstance(y, Tensor) else y for y in among if y is not None]), xp))
+            dtype = result_type([y.data if isinstance(y, Tensor) else y for y in among if y is not None])
+            lifted.append(constant(_wrapped(x, dtype), dtype, xp))
         else:
             _refuse(op, inputs)
     return lifted
+
+
+def _wrapped(value: Any, dtype: Any) -> Any:
+    """A Python int that `dtype` does not hold, wrapped around as PyTorch does: -1 is 255 in uint8."""
+    if dtype.kind not in "iu" or not isinstance(value, int) or not -(2**63) <= value < 2**64:
+        return value
+    bits = 8 * dtype.itemsize
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if dtype.kind == "i" and value >> (bits - 1) else value
 
 
 def _refuse(op: Op, inputs: Sequence[Any]) -> None:

@@ -19,7 +19,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from sys import getrefcount
+from threading import RLock
 from typing import Any
+
+import numpy as np
 
 from .. import backend
 from .dispatch import NUMBERS, constant
@@ -136,7 +139,7 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
         xp = words if create else node.plan.xp
         entry[1] = [xp.zeros(*node.outs[k]) if g is None and node.outs[k] is not None else g for k, g in enumerate(entry[1])]
     elif node.__class__ is not Node and node.hooks:
-        g = _call_hooks(node.hooks, create, entry[1] if create else Tensor(_whole(entry[1])))
+        g = _call_hooks(node.hooks, create, entry[1] if create else Tensor(_fitted(entry[1], node.hooks)))
         entry[1] = g if create else g.data
         entry[2] = False
         g = None
@@ -171,27 +174,31 @@ def _fitted(g: Any, like: Any) -> Any:
 
 
 def _whole(g: Any) -> Any:
-    return backend.cpu.asarray(g) if isinstance(g, NUMBERS) else g
+    return backend.cpu.asarray(g) if isinstance(g, (np.generic, *NUMBERS)) else g
+
+
+_accumulating = RLock()  # two threads may give gradients to one leaf
 
 
 def _accumulate(leaf: Leaf, g: Any, create: bool) -> None:
     """Add a gradient to a leaf's. See NOTE [Owning a gradient]."""
-    old, tensor = leaf.grad, leaf.tensor()
-    if create:
-        leaf.grad = words.clone(g) if old is None else old + g
-    elif old is None:
-        if tensor is not None and (g.dtype is not tensor.data.dtype or g.__class__ is not tensor.data.__class__):
-            leaf.grad = Tensor(_fitted(g, tensor.data).copy())
-        elif g.base is None and getrefcount(g) <= _ALONE:
-            leaf.grad = Tensor(g)
+    with _accumulating:
+        old, tensor = leaf.grad, leaf.tensor()
+        if create:
+            leaf.grad = words.clone(g) if old is None else old + g
+        elif old is None:
+            if tensor is not None and (g.dtype is not tensor.data.dtype or g.__class__ is not tensor.data.__class__):
+                leaf.grad = Tensor(_fitted(g, tensor.data).copy())
+            elif g.base is None and getrefcount(g) <= _ALONE:
+                leaf.grad = Tensor(g)
+            else:
+                leaf.grad = Tensor(g.copy())
+        elif old.node is None:
+            array = old.data
+            array += _fitted(g, array)
+            touch(array, "backward")
         else:
-            leaf.grad = Tensor(g.copy())
-    elif old.node is None:
-        array = old.data
-        array += _fitted(g, array)
-        touch(array, "backward")
-    else:
-        leaf.grad = Tensor(old.data + g)
+            leaf.grad = Tensor(_fitted(old.data + g, old.data))
     if leaf.after:
         _call_hooks(leaf.after, create)
 
@@ -217,10 +224,23 @@ def _call_hooks(hooks: dict, create: bool, *arguments: Any) -> Any:
         for hook in list(hooks.values()):
             replaced = hook(*arguments)
             if replaced is not None and arguments:
+                _check_replaced(hook, replaced, *arguments)
                 arguments = (replaced,)
     finally:
         set_mode(before)
     return arguments[0] if arguments else None
+
+
+def _check_replaced(hook: Any, replaced: Any, g: Tensor) -> None:
+    if not isinstance(replaced, Tensor):
+        raise TypeError(f"expected Tensor, but hook returned '{type(replaced).__name__}'")
+    name = getattr(hook, "__name__", repr(hook))
+    if replaced.data.shape != g.data.shape:
+        raise RuntimeError(
+            f"hook '{name}' has changed the size of value: it got {list(g.shape)} and returned {list(replaced.shape)}"
+        )
+    if replaced.data.dtype != g.data.dtype:
+        raise RuntimeError(f"hook '{name}' has changed the type of value: it got {g.dtype} and returned {replaced.dtype}")
 
 
 def reachable(roots: Sequence[Any], targets: set) -> set:
@@ -246,10 +266,10 @@ def reachable(roots: Sequence[Any], targets: set) -> set:
 def _roots(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create: bool) -> list[tuple[Any, Any]]:
     """(node, gradient) for each tensor that needs one, with a one for scalars that were given none."""
     roots = []
-    for t, g in zip(tensors, gradients, strict=True):
+    for i, (t, g) in enumerate(zip(tensors, gradients, strict=True)):
         if t.node is None:
             raise RuntimeError(
-                "element 0 of tensors does not require grad and does not have a grad_fn: compute it from a tensor with "
+                f"element {i} of tensors does not require grad and does not have a grad_fn: compute it from a tensor with "
                 "requires_grad=True, outside no_grad()"
             )
         if g is None:
@@ -259,7 +279,9 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create
                     "reduce it, as in loss.sum().backward(), or pass a gradient of that shape"
                 )
             xp = backend.of(t.data.__class__)
-            g = constant(1.0, t.data.dtype, xp) if not t.data.ndim else Tensor(xp.ones(t.data.shape, t.data.dtype))
+            # a copy: hooks, and the caller under create_graph, may write into what they are given
+            one = constant(1.0, t.data.dtype, xp).data.copy() if not t.data.ndim else xp.ones(t.data.shape, t.data.dtype)
+            g = Tensor(one)
         elif not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         elif g.data.shape != t.data.shape:

@@ -27,19 +27,19 @@ the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
                 _t.node = None
                 return _t
             else:
-                _edges, _mask = (b_node,), 2
+                _edges, _mask, _saved = (b_node,), 2, (a_data,)
         else:
             if b_node is None:
-                _edges, _mask = (a_node,), 1
+                _edges, _mask, _saved = (a_node,), 1, (b_data,)
             else:
-                _edges, _mask = (a_node, b_node), 3
+                _edges, _mask, _saved = (a_node, b_node), 3, (b_data, a_data)
         if unusual[0] and mode.state & NO_GRAD:
             _t.node = None
             return _t
         _t.node = _node = new(Node)
-        _node.plan = _plan = _lane.plans[_mask]
+        _node.plan = _lane.plans[_mask]
         _node.edges = _edges
-        _node.saved = _plan.keep(_out, a_data, b_data)
+        _node.saved = _saved
         _node.number = tick()
         _node.shapes = None if a_data.shape == b_data.shape else shapes((a_data, b_data), _mask, _out.shape)
         if placed[0] and site.code is not None:
@@ -69,7 +69,7 @@ from types import CodeType
 
 from .dispatch import general, shapes
 from .graph import NO_GRAD, PACKAGE, Node, mode, ours, outside, tick, unusual
-from .op import REQUIRED, Op
+from .op import REQUIRED, Op, saved_names, saved_text
 from .tensor import Tensor
 from .views import note_view
 
@@ -108,9 +108,9 @@ def call({parameters}):
         _t.node = None
         return _t
     _t.node = _node = new(Node)
-    _node.plan = _plan = _lane.plans[_mask]
+    _node.plan = _lane.plans[_mask]
     _node.edges = _edges
-    _node.saved = _plan.keep(_out, {arguments}){residue}
+    _node.saved = _saved{residue}
     _node.number = tick()
     _node.shapes = {shapes}
     if placed[0] and site.code is not None:
@@ -175,7 +175,7 @@ def compiled(op: Op, scope: dict) -> Callable:
         take_residue="_residue = None\n    if _out.__class__ is tuple:\n        _out, _residue = _out" if op.residue else "",
         residue=" + (_residue,)" if op.residue else "",
         note_view=f"note_view(_t, {op.inputs[0]}, op, dict({', '.join(given)}), None)" if op.view else "",
-        count_edges=_count_edges([n for n in op.inputs if n in op.rules], op.inputs),
+        count_edges=_count_edges(op, [n for n in op.inputs if n in op.rules]),
         shapes=_shapes(op, data),
     )
     exec(compile(text, f"{PACKAGE}core/<{op.name}>", "exec"), scope)
@@ -187,17 +187,19 @@ def _parameters(op: Op) -> str:
     return ", ".join(op.inputs + ["*"] * bool(options) + options)
 
 
-def _count_edges(carrying: list[str], inputs: list[str], known: tuple[str, ...] = (), indent: str = "    ") -> str:
-    """The lines that find which inputs with a rule need a gradient: a tree of ifs, whose leaves set _edges and _mask."""
-    if not carrying:
-        if not known:
-            return f"_t.node = None\n{indent}return _t"
-        nodes = "".join(f"{n}_node, " for n in known)
-        return f"_edges, _mask = ({nodes}), {sum(1 << inputs.index(n) for n in known)}"
-    name, rest, deeper = carrying[0], carrying[1:], indent + "    "
-    without = _count_edges(rest, inputs, known, deeper)
-    needed = _count_edges(rest, inputs, (*known, name), deeper)
-    return f"if {name}_node is None:\n{deeper}{without}\n{indent}else:\n{deeper}{needed}"
+def _count_edges(op: Op, carrying: list[str], known: tuple[str, ...] = (), indent: str = "    ") -> str:
+    """The lines that find which inputs with a rule need a gradient: a tree of ifs, whose leaves set _edges, _mask and _saved."""
+    if carrying:
+        name, rest, deeper = carrying[0], carrying[1:], indent + "    "
+        without = _count_edges(op, rest, known, deeper)
+        needed = _count_edges(op, rest, (*known, name), deeper)
+        return f"if {name}_node is None:\n{deeper}{without}\n{indent}else:\n{deeper}{needed}"
+    if not known:
+        return f"_t.node = None\n{indent}return _t"
+    places = [op.inputs.index(n) for n in known]
+    saved = saved_text(op, saved_names(op, op.active_rules(places)), lambda n: "_out" if n in op.outputs else f"{n}_data")
+    nodes, kept = "".join(f"{n}_node, " for n in known), "".join(f"{text}, " for text in saved)
+    return f"_edges, _mask, _saved = ({nodes}), {sum(1 << i for i in places)}, ({kept})"
 
 
 def _shapes(op: Op, data: list[str]) -> str:

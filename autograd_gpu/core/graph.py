@@ -59,7 +59,7 @@ def set_mode(state: int) -> int:
 class Node:
     """One recorded call of an op: where the gradient of its output goes, and what is needed to get it there.
 
-    plan    what to save and which rules to run (core.primitive.Plan)
+    plan    what to save and which rules to run (core.op.Plan)
     edges   the nodes of the inputs that need a gradient
     saved   the arrays, shapes and keywords that the rules named; None once backward has passed
     number  this node's time on the one clock
@@ -119,6 +119,9 @@ class Output:
         """The name of the op whose output this is."""
         return self.edges[0].name()
 
+    def __repr__(self) -> str:
+        return f"<output {self.index} of {self.edges[0]!r}>"
+
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The node that has this as an output."""
@@ -141,6 +144,9 @@ class Leaf:
     def name(self) -> str:
         """PyTorch's name for the node that accumulates a leaf's gradient."""
         return "AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
 
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep

@@ -10,6 +10,10 @@ NOTE [In place]
     4. Writing into a view is writing into its base. The base's new history is put_view(old base, new value of the view),
        and every living view of that base gets a fresh history by following its chain of view ops from the base again:
            y = x * 2; v = y[0]; v.mul_(3)        # y.node is now put_view(mul(x, 2), mul(v, 3)), v.node is y[0] anew
+    5. Two kinds of views have a history that does not lead to their base, so that rule 4 would lose it or the base would miss
+       the write. One made under no_grad has none: writing into it is an error. One that a custom Function returned has the
+       Function's: `custom_view` at the end of its chain makes writing into it an error, and, once its base was written, so
+       is the backward through it.
     A tensor knows its views by weak references, a view holds its base, and the chain holds no array: no cycle.
 """
 
@@ -20,10 +24,11 @@ from typing import Any
 
 from .. import backend
 from ..backend.promotion import category
+from .dispatch import NUMBERS
 from .graph import NO_GRAD, Leaf, mode, tick, touch, words
 from .primitive import attach, linear
-from .tensor import Tensor
-from .views import apply, follow
+from .tensor import RETAIN, Tensor
+from .views import apply, follow, note_view
 
 
 def in_place(function: Callable, name: str | None = None, direct: Callable | None = None) -> Callable:
@@ -36,7 +41,7 @@ def in_place(function: Callable, name: str | None = None, direct: Callable | Non
     def call(x: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
         recording = not mode.state & NO_GRAD
         if recording:
-            _refuse_leaf(x)
+            refuse_unwritable(x)
         if direct is not None and not keywords and not (recording and _recorded(x, arguments)):
             if _directly(direct, x, arguments, name):
                 return x
@@ -47,13 +52,24 @@ def in_place(function: Callable, name: str | None = None, direct: Callable | Non
     return call
 
 
-def _refuse_leaf(x: Tensor) -> None:
+def refuse_unwritable(x: Tensor) -> None:
+    """Raise RuntimeError for a leaf, and for a view that a write would give a wrong history. See NOTE [In place]."""
     for t, what in ((x, "a leaf"), (x._base, "a view of a leaf")):
         if t is not None and t.node.__class__ is Leaf:
             raise RuntimeError(
                 f"{what} Variable that requires grad is being used in an in-place operation: do it under no_grad(), or out "
                 "of place"
             )
+    if x._base is None:
+        return
+    base, chain = x.base
+    if base.node is not None and x.node is None:
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled: the gradient of its base "
+            "would miss the write. Take the view and write into it both inside no_grad(), or both outside"
+        )
+    if any(op is custom_view.op for op, _, _ in chain):
+        raise RuntimeError(CUSTOM_VIEW.format("is being modified inplace"))
 
 
 def _recorded(x: Tensor, arguments: tuple) -> bool:
@@ -69,12 +85,14 @@ def _directly(direct: Callable, x: Tensor, arguments: tuple, name: str) -> bool:
             if a.data.__class__ is not array.__class__ or category(a.data.dtype) > category(array.dtype):
                 return False
             a = a.data
+        elif not isinstance(a, NUMBERS):
+            return False
         raw.append(a)
     try:
         if direct(backend.of(array.__class__), array, *raw) is NotImplemented:
             return False
-    except (TypeError, ValueError):
-        return False  # the general way explains what is wrong
+    except (TypeError, ValueError, OverflowError):
+        return False  # the general way explains what is wrong, or does it
     touch(array, name)
     return True
 
@@ -151,15 +169,50 @@ def rebase(x: Tensor, node: Any) -> None:
     base = x._base
     if base is None:
         base = x
-        x.node = node
+        _take_over(x, node)
     else:
         inputs = Tensor(base.data, base.node), Tensor(x.data, node)
         lane = put_view.op.lanes[base.data.__class__]
-        base.node = attach(put_view.op, lane, inputs, [t.data for t in inputs], {"chain": x.base[1]}, base.data)
+        _take_over(base, attach(put_view.op, lane, inputs, [t.data for t in inputs], {"chain": x.base[1]}, base.data))
     for view in getattr(base, "views", ())[:]:
         t = view()
         if t is not None and t.node.__class__ is not Leaf:
-            t.node = follow(words, base, t.base[1]).node
+            _take_over(t, follow(words, base, t.base[1]).node)
+
+
+def _take_over(t: Tensor, node: Any) -> None:
+    """Make `node` the history of t. `retain_grad` asked for the gradient of what t now holds, other hooks for the old value's."""
+    keep = t.node.hooks.pop(RETAIN) if t.retains_grad else None
+    t.node = node
+    if keep is not None:
+        t.register_hook(keep, RETAIN)
+
+
+CUSTOM_VIEW = (
+    "a view that a custom Function returned (or an input that it returned as it was) {}: the history that the write gives it "
+    "would take the place of the Function's backward. clone() it first, or write out of place"
+)
+
+
+def _lost(xp: Any, g: Any) -> Any:
+    raise RuntimeError(CUSTOM_VIEW.format("had its base, or another view of that, modified inplace"))
+
+
+@linear(_lost, view=True)
+def custom_view(xp: Any, x: Any) -> Any:
+    """Stands in a chain of view ops for the custom Function that returned the view."""
+    return x
+
+
+def note_custom_view(y: Tensor, inputs: tuple) -> None:
+    """Note that a custom Function returned `y`, if it is a view or shares the memory of one of `inputs`."""
+    if y._base is not None:
+        base, chain = y.base
+        y.base = (base, (*chain, (custom_view.op, {}, None)))
+        return
+    for x in inputs:
+        if isinstance(x, Tensor) and y._base is None and y.data is x.data:
+            note_view(y, x, custom_view.op, {}, None)
 
 
 @linear(

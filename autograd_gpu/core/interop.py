@@ -154,7 +154,7 @@ class Interop:
         if self.node is not None:
             t.requires_grad_()
         if self.grad is not None:
-            t.grad = self.grad.detach().__deepcopy__(memo)
+            t.grad = copy.deepcopy(self.grad.detach(), memo)
         for name, value in getattr(self, "__dict__", {}).items():  # of a subclass
             setattr(t, name, copy.deepcopy(value, memo))
         return t

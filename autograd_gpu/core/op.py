@@ -104,8 +104,35 @@ class Op:
         """Whether there is a rule for the i-th input."""
         return self.input_name(i) in self.rules
 
+    def active_rules(self, needed: Sequence[int]) -> list[Rule]:
+        """The rules that run if these inputs need gradients."""
+        return [self.rules[name] for name in dict.fromkeys(self.input_name(i) for i in needed)]
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+def saved_names(op: Op, rules: Sequence[Rule]) -> list[str]:
+    """What `rules` name, each once; a variadic input's arrays come last, because there can be any number of them."""
+    return sorted(dict.fromkeys(n for rule in rules for n in rule.names), key=lambda n: n == op.variadic)
+
+
+def saved_text(op: Op, names: Sequence[str], array: Callable[[str], str]) -> list[str]:
+    """Text for each saved item, where `array(name)` is text for the array of an input or output."""
+    star, arrays = op.variadic, {*op.inputs, *op.outputs}
+    values = []
+    for name in names:
+        if name == star:
+            values.append(f"*{name}")
+        elif name in arrays:
+            values.append(array(name))
+        elif name in op.keywords:
+            values.append(name)
+        elif name == f"{star}_shape":
+            values.append(f"[x.shape for x in {star}]")
+        else:
+            values.append(f"{array(name.removesuffix('_shape'))}.shape")
+    return values
 
 
 class Lane:
@@ -169,9 +196,8 @@ class Plan:
     def __init__(self, op: Op, xp: Any, mask: int):
         self.op, self.xp, self.mask = op, xp, mask
         self.needed = [i for i in range(mask.bit_length()) if mask >> i & 1]
-        active = [op.rules[name] for name in dict.fromkeys(op.input_name(i) for i in self.needed)]
-        # a variadic input's arrays come last, because there can be any number of them
-        self.names = sorted(dict.fromkeys(n for rule in active for n in rule.names), key=lambda n: n == op.variadic)
+        active = op.active_rules(self.needed)
+        self.names = saved_names(op, active)
         self.sources = [self._source(n) for n in self.names]
         self.rules = [(rule.function, [self.names.index(n) for n in rule.names]) for rule in active]
         self.keep = self._compile_keep()
@@ -193,16 +219,7 @@ class Plan:
 
     def _compile_keep(self) -> Callable:
         op, star = self.op, self.op.variadic
-        values = []
-        for name, (kind, _) in zip(self.names, self.sources, strict=True):
-            if name == star:
-                values.append(f"*{name}")
-            elif kind != "constant" or name in op.keywords:
-                values.append(name)
-            elif name == f"{star}_shape":
-                values.append(f"[x.shape for x in {star}]")
-            else:
-                values.append(f"{name.removesuffix('_shape')}.shape")
+        values = saved_text(op, self.names, str)
         outputs = ["outs"] if op.outputs == ("*",) else list(op.outputs)
         inputs = ["*" + n if n == star else n for n in op.inputs]
         keywords = ([] if star or not op.keywords else ["*"]) + [

@@ -1,4 +1,4 @@
-"""How an op is declared, and how a call of one is dispatched and recorded.
+"""How an op is declared. `dispatch` and `fast` tell how a call of one is computed and recorded.
 
 An op is a function of raw arrays over a vocabulary `xp`, with a rule beside it for each input that has a gradient:
 

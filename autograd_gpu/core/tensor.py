@@ -11,7 +11,7 @@ from .. import backend
 from .graph import Hooked, Leaf, Node, written
 from .interop import Interop
 
-_RETAIN = "retain_grad"  # the place of that hook among a node's
+RETAIN = "retain_grad"  # the place of that hook among a node's
 
 
 class Tensor(Interop):
@@ -115,7 +115,9 @@ class Tensor(Interop):
                         f"only Tensors of floating point and complex dtype can require gradients, and this one is "
                         f"{self.data.dtype}: convert it first, as in x.float()"
                     )
-                grad = getattr(self, "kept", None)
+                grad = self.grad
+                if grad is not None:
+                    self.kept = None
                 self.node = Leaf(self)
                 self.node.grad = grad
         elif self.node is not None:
@@ -179,13 +181,13 @@ class Tensor(Interop):
             if tensor is not None:
                 tensor.kept = g.clone() if tensor.kept is None else tensor.kept + g
 
-        self.register_hook(keep, _RETAIN)
+        self.register_hook(keep, RETAIN)
 
     @property
     def retains_grad(self) -> bool:
         """Whether `retain_grad` was called on this computed tensor."""
         node = self.node
-        return not self.is_leaf and node.__class__ is not Node and bool(node.hooks) and _RETAIN in node.hooks
+        return not self.is_leaf and node.__class__ is not Node and bool(node.hooks) and RETAIN in node.hooks
 
     def register_hook(self, hook: Any, key: Any = None) -> Handle:
         """Call `hook(grad)` when the gradient of this tensor is known; what it returns, if not None, replaces it."""
@@ -194,12 +196,12 @@ class Tensor(Interop):
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if node.__class__ is Node:
             node.__class__ = Hooked
-            node.hooks = {}
+            node.hooks = Hooks(self.data.dtype)
         elif node.hooks is None:
-            node.hooks = {}
+            node.hooks = Hooks(self.data.dtype)
         handle = Handle(node.hooks, hook, key)
-        if _RETAIN in node.hooks:  # comes last, whatever was registered after it
-            node.hooks[_RETAIN] = node.hooks.pop(_RETAIN)
+        if RETAIN in node.hooks:  # comes last, whatever was registered after it
+            node.hooks[RETAIN] = node.hooks.pop(RETAIN)
         return handle
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> Handle:
@@ -219,6 +221,8 @@ class Tensor(Interop):
         """Cut this tensor off from the graph that made it."""
         if hasattr(self, "base"):
             raise RuntimeError("can't detach views in-place: use detach() instead")
+        if isinstance(self.node, Leaf):
+            self.kept = self.node.grad
         self.node = None
         return self
 
@@ -256,6 +260,15 @@ class Size(tuple):
 
     def __add__(self, other: Any) -> Size:
         return Size(tuple.__add__(self, tuple(other)))
+
+
+class Hooks(dict):
+    """The hooks on the gradient of a tensor, which they are given in the tensor's dtype."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: np.dtype):
+        self.dtype = dtype
 
 
 class Handle:

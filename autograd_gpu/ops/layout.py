@@ -14,6 +14,7 @@ __all__ = ["numel"]
 METHODS: tuple[str, ...] = (
     "__len__",
     "contiguous",
+    "data_ptr",
     "dim",
     "element_size",
     "is_contiguous",
@@ -96,6 +97,17 @@ def stride(input: Tensor, dim: int | None = None) -> Any:
     """
     strides = tuple([n // input.data.itemsize for n in input.data.strides])
     return strides if dim is None else strides[_one(dim, input)]
+
+
+def data_ptr(input: Tensor) -> int:
+    """The address of the first element: equal for tensors that begin at the same place of one memory.
+
+    >>> import autograd_gpu as ag
+    >>> x = ag.zeros(2, 3)
+    >>> x.t().data_ptr() == x.data_ptr()
+    True
+    """
+    return backend.of(input.data.__class__).address(input.data)
 
 
 def storage_offset(input: Tensor) -> int:

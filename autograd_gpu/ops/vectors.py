@@ -47,7 +47,7 @@ def _vector_norm(xp: Any, x: Any, *, axis: tuple[int, ...], ord: float, keepdims
 
 
 def vector_norm(
-    x: Tensor,
+    input: Tensor,
     ord: float = 2,
     dim: int | Sequence[int] | None = None,
     keepdim: bool = False,
@@ -64,7 +64,7 @@ def vector_norm(
     >>> ag.linalg.vector_norm(ag.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    x = _floating(x, dtype, "linalg.vector_norm")
+    x = _floating(input, dtype, "linalg.vector_norm")
     axes = axes_of(axis if dim is None else dim, x.ndim)
     ord = float(ord)
     if ord in (math.inf, -math.inf):
@@ -92,7 +92,7 @@ def _floating(x: Tensor, dtype: Any, name: str) -> Tensor:
 
 
 def matrix_norm(
-    A: Tensor, ord: Any = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+    input: Tensor, ord: Any = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
     """The norm of the matrices in two dimensions of A: "fro" (Frobenius), 1 or -1 (largest or smallest column sum of absolute
     values), infinity or minus infinity (the same of rows).
@@ -103,7 +103,7 @@ def matrix_norm(
     >>> ag.linalg.matrix_norm(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
     tensor(6.)
     """
-    A = _floating(A, dtype, "linalg.matrix_norm")
+    A = _floating(input, dtype, "linalg.matrix_norm")
     if A.ndim < 2:
         raise RuntimeError(f"linalg.matrix_norm: The input tensor A must have at least 2 dimensions. Got shape {list(A.shape)}")
     rows, columns = axes_of(dim, A.ndim)
@@ -122,7 +122,7 @@ def matrix_norm(
     return out if keepdim else words.reshape(out, shape=tuple(n for i, n in enumerate(A.data.shape) if i not in (rows, columns)))
 
 
-def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def norm(input: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The vector norm over one dimension, the matrix norm over two; without `ord` the 2-norm of all elements.
 
     >>> import autograd_gpu as ag
@@ -130,19 +130,20 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
     tensor(5.)
     """
     if ord is None:
-        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+        return vector_norm(input, 2, dim, keepdim, dtype=dtype)
     if dim is None:
-        if A.ndim not in (1, 2):
+        if input.ndim not in (1, 2):
             raise RuntimeError(
-                f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D: {list(A.shape)}"
+                f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {input.ndim}D: "
+                f"{list(input.shape)}"
             )
-        dim = tuple(range(A.ndim))
+        dim = tuple(range(input.ndim))
     dims = (dim,) if hasattr(dim, "__index__") else tuple(dim)
     if len(dims) == 2:
-        return matrix_norm(A, ord, dims, keepdim, dtype=dtype)
+        return matrix_norm(input, ord, dims, keepdim, dtype=dtype)
     if isinstance(ord, str):
         raise RuntimeError(f"linalg.norm: ord={ord!r} needs two dimensions, and dim is {dim}")
-    return vector_norm(A, ord, dims, keepdim, dtype=dtype)
+    return vector_norm(input, ord, dims, keepdim, dtype=dtype)
 
 
 # -- products ------------------------------------------------------------------------------------------------------------

@@ -321,3 +321,25 @@ def test_lines_named_inside_and_outside_of_modules() -> None:
     assert where(out.node.code, out.node.lasti).startswith(__file__)
     after = x.clone().requires_grad_() * 1.0  # no site is left behind
     assert where(after.node.code, after.node.lasti) == f"{__file__}:{sys._getframe().f_lineno - 1}"
+
+
+# -- numbers that a dtype does not hold --------------------------------------------------------------------------------------
+
+
+def test_ints_wrap_around(torch: Any) -> None:
+    for dtype, number in itertools.product(("uint8", "int8", "int16", "int64"), (-1, 127, 128, 300, 40000, 2**63, -(2**63))):
+        for text in ("x + n", "n - x", "x * n", "x < n", "x == n", "x.add_(n)"):
+            found = eval(text, {"x": ag.tensor([1, 100], dtype=getattr(ag, dtype)), "n": number})
+            expected = eval(text, {"x": torch.tensor([1, 100], dtype=getattr(torch, dtype)), "n": number})
+            assert found.tolist() == expected.tolist(), (dtype, number, text)
+    with pytest.raises(OverflowError):
+        ag.ones(2, dtype=ag.int64) + 2**64
+
+
+def test_numpys_scalars_are_weak(torch: Any) -> None:
+    for shape, dtype in itertools.product(((), (2,)), ("float16", "float32", "int8", "int32")):
+        for number in (np.float64(2), np.float32(2), np.int64(2), np.uint8(2), np.bool_(True)):
+            x, y = ag.ones(shape, dtype=getattr(ag, dtype)), torch.ones(shape, dtype=getattr(torch, dtype))
+            for found in (x * number, number * x):
+                assert str(found.dtype) == str((y * number.item()).dtype).removeprefix("torch."), (shape, dtype, number)
+    assert ag.where(ag.tensor([True]), np.float64(1), ag.tensor(2.0)).dtype == ag.float32

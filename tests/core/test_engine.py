@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -788,3 +789,89 @@ def test_a_graph_can_be_made_in_one_thread_and_used_in_another() -> None:
     y = (x * x).sum()
     in_threads(y.backward)
     equal(x.grad, [2.0, 4.0])
+
+
+def test_threads_give_one_leaf_its_first_gradient() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            x = leaf(1.0, 2.0)
+            barrier = threading.Barrier(4)
+
+            def work(x: Tensor = x, barrier: threading.Barrier = barrier) -> None:
+                barrier.wait()
+                x.sum().backward()
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            equal(x.grad, [4.0, 4.0])
+    finally:
+        sys.setswitchinterval(before)
+
+
+# -- what is handed out belongs to who gets it -----------------------------------------------------------------------------
+
+
+def test_the_first_gradient_may_be_written() -> None:
+    x = leaf(2.0)
+    (g,) = grad(x, x, create_graph=True)
+    g.mul_(3.0)
+    y = x * 5.0
+    y.register_hook(lambda g: g.mul_(3.0))
+    y.backward()
+    assert (x.detach() + 1.0).item() == 3.0  # no constant has changed
+    (g,) = grad(x, x)
+    assert g.item() == 1.0
+
+
+def test_gradients_without_dimensions_are_arrays() -> None:
+    x = ag.tensor(2.0, dtype=ag.bfloat16, requires_grad=True)
+    y = x * x
+    y.register_hook(lambda g: seen.append(g.data))
+    seen: list = []
+    y.backward()
+    w = leaf(2.0)
+    (w * w).backward(create_graph=True)
+    (w * w).backward()
+    for array in (x.grad.data, seen[0], grad(x * x, x)[0].data, w.grad.data):
+        assert array.__class__ is np.ndarray
+    assert (x.grad.item(), w.grad.item()) == (4.0, 8.0)
+    w.grad = None
+
+
+def test_hooks_get_the_dtype_of_their_tensor() -> None:
+    x = ag.tensor([0.5, 0.25], dtype=ag.bfloat16, requires_grad=True)
+    y = x * 1
+    y.retain_grad()
+    ag.erf(y).sum().backward()
+    assert y.grad.dtype == ag.bfloat16
+
+
+def test_what_a_hook_may_return() -> None:
+    for wrong, error, match in (
+        (3.0, TypeError, "hook returned 'float'"),
+        (ag.ones(3, dtype=ag.float64), RuntimeError, r"size of value: it got \[2\] and returned \[3\]"),
+        (ag.ones(2), RuntimeError, "type of value: it got float64 and returned float32"),
+    ):
+        y = leaf(1.0, 2.0) * 2.0
+        y.register_hook(lambda g, wrong=wrong: wrong)
+        with pytest.raises(error, match=match):
+            y.sum().backward()
+
+
+def test_zeros_for_unused_inputs_can_be_differentiated_again() -> None:
+    x, unused = leaf(1.0), leaf(1.0)
+    _, g = grad((x * x).sum(), [x, unused], create_graph=True, materialize_grads=True)
+    assert grad(g.sum(), unused, allow_unused=True) == (None,)
+    with pytest.raises(RuntimeError, match="cannot be empty"):
+        grad(x.sum(), [])
+
+
+def test_nodes_print() -> None:
+    y = leaf(1.0, 2.0)
+    assert repr(y.node) == "<AccumulateGrad>"
+    assert repr(ag.unbind(y)[1].grad_fn).startswith("<output 1 of <unbind made at ")

@@ -470,3 +470,53 @@ def check_program(torch: Any, program: list, k: int) -> None:
 def test_random_programs(torch: Any) -> None:
     """Sequences of ops, views and writes give PyTorch's values and gradients, or are refused where PyTorch refuses."""
     check_program(torch)
+
+
+# -- views that have no history, or another one --------------------------------------------------------------------------------
+
+
+def test_a_view_made_under_no_grad_is_not_written_while_recording() -> None:
+    x = leaf([[1.0, 2.0]])
+    y = x * 2.0
+    with ag.no_grad():
+        v = y[0]
+        v.mul_(1.0)
+    for write in (lambda: v.mul_(3.0), lambda: v.__setitem__(0, 3.0), lambda: v[:1].zero_()):
+        with pytest.raises(RuntimeError, match="view was created in no_grad mode"):
+            write()
+    equal(v, [2.0, 4.0])
+    equal(y, [[2.0, 4.0]])
+    y.mul_(3.0)  # gives v a history
+    v.mul_(2.0)
+    y.sum().backward()
+    equal(x.grad, [[12.0, 12.0]])
+
+
+def test_retain_grad_follows_the_tensor() -> None:
+    x = leaf([1.0, 2.0])
+    y = x * 2.0
+    seen: list = []
+    y.retain_grad()
+    y.register_hook(lambda g: seen.append(g.tolist()))
+    y.mul_(3.0)
+    y[0].mul_(5.0)
+    assert y.retains_grad
+    y.sum().backward()
+    equal(y.grad, [1.0, 1.0])
+    assert seen == [[15.0, 3.0]]  # the hook is on what y was
+
+
+def test_only_tensors_and_numbers_are_written() -> None:
+    for wrong in ([1.0, 2.0], np.ones(2)):
+        with pytest.raises(TypeError, match="must be Tensor, not"):
+            constant([1.0, 2.0]).add_(wrong)
+
+
+def test_detach_in_place_leaves_the_gradient() -> None:
+    x = leaf([1.0])
+    x.sum().backward()
+    assert x.detach_() is x
+    assert not x.requires_grad
+    equal(x.grad, [1.0])
+    x.requires_grad_()
+    equal(x.grad, [1.0])

@@ -155,7 +155,16 @@ def test_inference_mode() -> None:
         assert not ag.is_inference_mode_enabled()
         assert ag.is_grad_enabled()
     with ag.no_grad(), ag.inference_mode(False):
-        assert not (x() * 2.0).requires_grad
+        assert (x() * 2.0).requires_grad
+    with ag.inference_mode():
+        with ag.enable_grad():
+            assert not (x() * 2.0).requires_grad
+        with ag.set_grad_enabled(True):
+            assert not (x() * 2.0).requires_grad
+        with ag.inference_mode(False):
+            assert not ag.is_inference_mode_enabled()
+            assert (x() * 2.0).requires_grad
+        assert ag.is_inference_mode_enabled()
 
 
 def test_leaves_made_under_no_grad() -> None:
