@@ -230,7 +230,7 @@ def _record(cls: type[Function], ctx: Context, args: tuple, returned: tuple, out
     node.number = tick()
     node.shapes = None
     frame = outside(sys._getframe(2))
-    node.code, node.lasti = frame.f_code, frame.f_lasti
+    node.place = frame.f_code, frame.f_lasti
     if isinstance(node, Fan):
         node.made = {}
         node.outs = [(y.data.shape, y.data.dtype) if isinstance(y, Tensor) and ctx._materialize else None for y in outputs]

@@ -204,7 +204,7 @@ def no_lines() -> Iterator[None]:
     whole = fast.TEMPLATE
     lines = whole.split("\n")
     first = next(i for i, line in enumerate(lines) if "placed[0]" in line)
-    last = max(i for i, line in enumerate(lines) if "_node.lasti" in line)
+    last = max(i for i, line in enumerate(lines) if "_node.place" in line)
     swapped = []
     outside, call = graph.outside, ag.nn.Module.__call__
     try:

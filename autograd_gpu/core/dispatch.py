@@ -15,7 +15,7 @@ import numpy as np
 from .. import backend
 from ..backend.promotion import category, default_dtype, result_type
 from .graph import NO_GRAD, Fan, Node, mode, outside, tick, words
-from .op import Lane, Op, Plan
+from .op import PUBLIC, Lane, Op, Plan
 from .tensor import Tensor
 from .views import note_view
 
@@ -137,8 +137,7 @@ def _record(kind: type, plan: Plan, inputs: Sequence[Tensor]) -> Any:
     node.number = tick()
     node.shapes = None
     frame = outside(sys._getframe(2))
-    node.code = frame.f_code
-    node.lasti = frame.f_lasti
+    node.place = frame.f_code, frame.f_lasti
     return node
 
 
@@ -222,7 +221,8 @@ def _refuse(op: Op, inputs: Sequence[Any]) -> None:
     for i, x in enumerate(inputs):
         if not isinstance(x, (Tensor, *NUMBERS)) and (x is not None or i in op.promoted):
             raise TypeError(
-                f"{op.name}(): argument '{op.input_name(i)}' (position {i + 1}) must be Tensor, not {type(x).__name__}"
+                f"{op.name}(): argument '{PUBLIC.get(op.input_name(i), op.input_name(i))}' (position {i + 1}) must be Tensor, "
+                f"not {type(x).__name__}"
                 + (": wrap it with autograd_gpu.as_tensor" if type(x).__name__ in ("ndarray", "list", "tuple") else "")
             )
     raise TypeError(f"{op.name}() needs at least one Tensor")

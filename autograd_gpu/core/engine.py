@@ -117,7 +117,7 @@ def _fit(xp: Any, grads: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
 
 def _passed_before(node: Node) -> RuntimeError:
     return RuntimeError(
-        f"Trying to backward through the graph a second time: what {node.name()} at {where(node.code, node.lasti)} "
+        f"Trying to backward through the graph a second time: what {node.name()} at {where(node.place)} "
         "saved was freed by the first. Specify retain_graph=True in the first call if you need both."
     )
 

@@ -4,22 +4,22 @@
 when the op is first called, the way NamedTuple does it at once. What the text does not handle goes to `general`: numbers among
 the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
 
-    def call(a, b):
+    def call(input, other):
         try:
-            a_data, b_data = a.data, b.data
-            a_node, b_node = a.node, b.node
+            a_data, b_data = input.data, other.data
+            a_node, b_node = input.node, other.node
             if a_data.dtype is not b_data.dtype:
-                return otherwise(op, (a, b), {})
+                return otherwise(op, (input, other), {})
             _lane = lanes[a_data.__class__]
             _out = _lane.quick(a_data, b_data)
             if _out is NotImplemented:
                 _out = _lane.plain(a_data, b_data)
         except (AttributeError, ValueError, TypeError):
-            return otherwise(op, (a, b), {})
+            return otherwise(op, (input, other), {})
         if _out.__class__ is not a_data.__class__:
             _out = _lane.xp.asarray(_out)
         if _out.dtype is not a_data.dtype:
-            return otherwise(op, (a, b), {})
+            return otherwise(op, (input, other), {})
         _t = new(Tensor)
         _t.data = _out
         if a_node is None:
@@ -42,15 +42,15 @@ the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
         _node.saved = _saved
         _node.number = tick()
         _node.shapes = None if a_data.shape == b_data.shape else shapes((a_data, b_data), _mask, _out.shape)
-        if placed[0] and site.code is not None:
-            _node.code, _node.lasti = site.code, site.lasti
-            return _t
-        _frame = getframe(1)
-        _node.code = _code = _frame.f_code
-        if ours[_code.co_filename]:
-            _frame = outside(_frame.f_back)
-            _node.code = _frame.f_code
-        _node.lasti = _frame.f_lasti
+        _place = placed[0] and site.place
+        if not _place:
+            _frame = getframe(1)
+            _code = _frame.f_code
+            if ours[_code.co_filename]:
+                _frame = outside(_frame.f_back)
+                _code = _frame.f_code
+            _place = _code, _frame.f_lasti
+        _node.place = _place
         return _t
 
 NOTE [Site]
@@ -77,8 +77,7 @@ from .views import note_view
 class Site(threading.local):
     """Where the user's code called the module of this package that now runs. See NOTE [Site]."""
 
-    code: CodeType | None = None
-    lasti: int = 0
+    place: tuple[CodeType, int] | None = None
 
 
 site = Site()
@@ -113,15 +112,15 @@ def call({parameters}):
     _node.saved = _saved{residue}
     _node.number = tick()
     _node.shapes = {shapes}
-    if placed[0] and site.code is not None:
-        _node.code, _node.lasti = site.code, site.lasti
-        return _t
-    _frame = getframe(1)
-    _node.code = _code = _frame.f_code
-    if ours[_code.co_filename]:
-        _frame = outside(_frame.f_back)
-        _node.code = _frame.f_code
-    _node.lasti = _frame.f_lasti
+    _place = placed[0] and site.place
+    if not _place:
+        _frame = getframe(1)
+        _code = _frame.f_code
+        if ours[_code.co_filename]:
+            _frame = outside(_frame.f_back)
+            _code = _frame.f_code
+        _place = _code, _frame.f_lasti
+    _node.place = _place
     return _t
 """
 
@@ -140,7 +139,7 @@ def fast(op: Op, otherwise: Callable = general) -> Callable:
     `otherwise(op, inputs, keywords)` does what the text does not handle."""
     scope = {f"default_{n}": d for n, d in op.keywords.items()} | RUNTIME
     scope |= {"op": op, "lanes": op.lanes, "otherwise": otherwise}
-    inputs, keywords = ", ".join(op.inputs), ", ".join(f"{n}={n}" for n in op.keywords)
+    inputs, keywords = ", ".join(op.public), ", ".join(f"{n}={n}" for n in op.keywords)
 
     def first(*given: object, **options: object) -> object:
         """The first call compiles the text and puts it in the place of this."""
@@ -157,16 +156,16 @@ def compiled(op: Op, scope: dict) -> Callable:
     """The text for `op`, compiled in `scope`."""
     data = [f"{n}_data" for n in op.inputs]
     given = [f"{n}={n}" for n in op.keywords]
-    again = f"otherwise(op, ({', '.join(op.inputs)},), dict({', '.join(given)}))"
+    again = f"otherwise(op, ({', '.join(op.public)},), dict({', '.join(given)}))"
     promoted = [data[i] for i in op.promoted]
     differ = " or ".join(f"{d}.dtype is not {promoted[0]}.dtype" for d in promoted[1:])
     kept = promoted and op.kind != "nondifferentiable"  # those give bools or integers
     text = TEMPLATE.format(
         parameters=_parameters(op),
         data=", ".join(data),
-        data_of=", ".join(f"{n}.data" for n in op.inputs),
+        data_of=", ".join(f"{n}.data" for n in op.public),
         node=", ".join(f"{n}_node" for n in op.inputs),
-        node_of=", ".join(f"{n}.node" for n in op.inputs),
+        node_of=", ".join(f"{n}.node" for n in op.public),
         differ=f"if {differ}:\n            return {again}" if differ else "",
         first=data[0],
         arguments=", ".join(data + given),
@@ -174,7 +173,7 @@ def compiled(op: Op, scope: dict) -> Callable:
         check_dtype=f"if _out.dtype is not {promoted[0]}.dtype:\n        return {again}" if kept else "",
         take_residue="_residue = None\n    if _out.__class__ is tuple:\n        _out, _residue = _out" if op.residue else "",
         residue=" + (_residue,)" if op.residue else "",
-        note_view=f"note_view(_t, {op.inputs[0]}, op, dict({', '.join(given)}), None)" if op.view else "",
+        note_view=f"note_view(_t, {op.public[0]}, op, dict({', '.join(given)}), None)" if op.view else "",
         count_edges=_count_edges(op, [n for n in op.inputs if n in op.rules]),
         shapes=_shapes(op, data),
     )
@@ -184,7 +183,7 @@ def compiled(op: Op, scope: dict) -> Callable:
 
 def _parameters(op: Op) -> str:
     options = [n if d is REQUIRED else f"{n}=default_{n}" for n, d in op.keywords.items()]
-    return ", ".join(op.inputs + ["*"] * bool(options) + options)
+    return ", ".join(op.public + ["*"] * bool(options) + options)
 
 
 def _count_edges(op: Op, carrying: list[str], known: tuple[str, ...] = (), indent: str = "    ") -> str:

@@ -64,10 +64,10 @@ class Node:
     saved   the arrays, shapes and keywords that the rules named; None once backward has passed
     number  this node's time on the one clock
     shapes  per edge the shape to sum the gradient down to, or None where nothing was broadcast
-    code, lasti   where the user called the op
+    place   where the user called the op, for `where`
     """
 
-    __slots__ = ("plan", "edges", "saved", "number", "shapes", "code", "lasti", "hooks", "outs")
+    __slots__ = ("plan", "edges", "saved", "number", "shapes", "place", "hooks", "outs")
 
     def name(self) -> str:
         """The name of the op, as in `mul`."""
@@ -79,7 +79,7 @@ class Node:
         return tuple((edge, 0) for edge in self.edges)
 
     def __repr__(self) -> str:
-        return f"<{self.name()} made at {where(self.code, self.lasti)}>"
+        return f"<{self.name()} made at {where(self.place)}>"
 
 
 class Fan(Node):
@@ -173,10 +173,9 @@ def outside(frame: FrameType) -> FrameType:
     return f
 
 
-def where(code: CodeType | None, lasti: int) -> str:
+def where(place: tuple[CodeType, int]) -> str:
     """'file:line' of an instruction."""
-    if code is None:
-        return "an unknown line"
+    code, lasti = place
     for start, end, line in code.co_lines():
         if start <= lasti < end and line is not None:
             return f"{code.co_filename}:{line}"
@@ -186,7 +185,7 @@ def where(code: CodeType | None, lasti: int) -> str:
 class Write:
     """The last write to a piece of memory: its number on the one clock, the op and where the user called it."""
 
-    __slots__ = ("number", "count", "op", "code", "lasti", "memory")
+    __slots__ = ("number", "count", "op", "place", "memory")
 
     def __init__(self, memory: Any):
         key = id(memory)
@@ -215,14 +214,13 @@ def write_of(array: Any) -> Write:
 def touch_all(writes: list[Write], op: str, frame: FrameType) -> None:
     """Note that `op` writes into all these; `frame` is where to look for the user's line that called it."""
     frame = outside(frame)
-    code, lasti = frame.f_code, frame.f_lasti
+    place = frame.f_code, frame.f_lasti
     number = last_write[0] = tick()
     for write in writes:
         write.number = number
         write.count += 1
         write.op = op
-        write.code = code
-        write.lasti = lasti
+        write.place = place
 
 
 def written(array: Any) -> Write | None:
@@ -239,6 +237,6 @@ def check_unwritten(node: Node) -> None:
             name = node.plan.names[min(i, len(node.plan.names) - 1)]
             raise RuntimeError(
                 f"an array needed for gradient computation has been modified by an inplace operation: {node.name()} at "
-                f"{where(node.code, node.lasti)} saved its {name} ({array.dtype} {list(array.shape)}), and {write.op} at "
-                f"{where(write.code, write.lasti)} wrote into it. Write out of place there, or give one of the two a clone()."
+                f"{where(node.place)} saved its {name} ({array.dtype} {list(array.shape)}), and {write.op} at "
+                f"{where(write.place)} wrote into it. Write out of place there, or give one of the two a clone()."
             )

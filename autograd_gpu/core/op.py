@@ -22,6 +22,7 @@ class Rule(NamedTuple):
     names: tuple[str, ...]
 
 
+PUBLIC = {"x": "input", "a": "input", "b": "other"}  # what a caller calls the inputs that rules give a letter
 REQUIRED = object()  # stands for the default of a keyword that has none
 
 
@@ -78,6 +79,7 @@ class Op:
         self.residue = residue
         inputs, self.variadic, self.keywords = parameters(forward)
         self.inputs = inputs[1:] + ([self.variadic] if self.variadic else [])
+        self.public = [PUBLIC.get(n, n) for n in self.inputs]
         self.outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         self.several = not isinstance(outputs, str) or outputs == "*"
         self.broadcasts = kind in ("elementwise", "bilinear")

@@ -38,7 +38,7 @@ from typing import Any
 from .dispatch import any_arity, attach, general
 from .fast import fast
 from .graph import words
-from .op import Op, parameters
+from .op import PUBLIC, Op, parameters
 
 __all__ = ["attach", "bilinear", "elementwise", "general", "linear", "nondifferentiable", "primitive"]
 
@@ -50,7 +50,7 @@ def _declare(op: Op) -> Callable:
     call.__name__ = call.__qualname__ = op.name
     call.__module__ = op.forward.__module__
     call.__doc__ = op.forward.__doc__
-    call.__annotations__ = {name: hint for name, hint in op.forward.__annotations__.items() if name != "xp"}
+    call.__annotations__ = {PUBLIC.get(name, name): hint for name, hint in op.forward.__annotations__.items() if name != "xp"}
     if hasattr(words, op.name):
         raise TypeError(f"there are two ops named {op.name}")
     setattr(words, op.name, call)

@@ -59,7 +59,7 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        before = site.code
+        before = site.place
         if self._hooked:
             return self._call_hooked(args, kwargs) if before is None else self._call_aside(args, kwargs)
         if before is None and self._ours:  # see core.fast NOTE [Site]
@@ -67,23 +67,23 @@ class Module:
             code = frame.f_code
             if not ours[code.co_filename]:
                 placed[0] = True
-                site.code, site.lasti = code, frame.f_lasti
+                site.place = code, frame.f_lasti
                 try:
                     return self.forward(*args, **kwargs)
                 finally:
-                    site.code = None
+                    site.place = None
         elif before is not None and not self._ours:
             return self._call_aside(args, kwargs)
         return self.forward(*args, **kwargs)
 
     def _call_aside(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Call with the site put aside: what is then called is, or may be, the user's own code."""
-        before, lasti = site.code, site.lasti
-        site.code = None
+        before = site.place
+        site.place = None
         try:
             return self._call_hooked(args, kwargs) if self._hooked else self.forward(*args, **kwargs)
         finally:
-            site.code, site.lasti = before, lasti
+            site.place = before
 
     def _call_hooked(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         for hook in list(self._forward_pre_hooks.values()):

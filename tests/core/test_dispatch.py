@@ -71,7 +71,7 @@ def outcome(call: Any, arrays: tuple, needs: tuple) -> Any:
     if out.requires_grad:
         node = out.node
         seen += [node.plan, node.edges == tuple(t.node for t in tensors if t.node), node.shapes]
-        seen += [[s.tolist() if isinstance(s, np.ndarray) else s for s in node.saved], node.code.co_name]
+        seen += [[s.tolist() if isinstance(s, np.ndarray) else s for s in node.saved], node.place[0].co_name]
         ran = type("Ran", (), {"recorded": [out], "inputs": [t for t in tensors if t.requires_grad]})
         seen += [g.data.tolist() for g in gradients(ran, [np.ones(out.shape)])]
     return seen
@@ -114,7 +114,7 @@ def test_a_node_notes_the_line_of_the_users_call() -> None:
         )
     ):
         node = t.node
-        assert where(node.code, node.lasti) == f"{__file__}:{here + 3 + k}", node
+        assert where(node.place) == f"{__file__}:{here + 3 + k}", node
 
 
 # -- dtypes ----------------------------------------------------------------------------------------------------------------
@@ -302,8 +302,8 @@ def test_lines_named_inside_and_outside_of_modules() -> None:
         def forward(self, x: Tensor) -> Tensor:
             y = self.inner(x)
             z = ag.nn.functional.softmax(y, -1)
-            lines["inner"] = where(y.node.code, y.node.lasti)
-            lines["softmax"] = where(z.node.code, z.node.lasti)
+            lines["inner"] = where(y.node.place)
+            lines["softmax"] = where(z.node.place)
             return z
 
     x = Tensor(np.ones((2, 3), np.float32))
@@ -315,12 +315,12 @@ def test_lines_named_inside_and_outside_of_modules() -> None:
     linear = ag.nn.Linear(3, 3)
     here = sys._getframe().f_lineno
     out = linear(x)
-    assert where(out.node.code, out.node.lasti) == f"{__file__}:{here + 1}"
+    assert where(out.node.place) == f"{__file__}:{here + 1}"
     linear.register_forward_hook(lambda module, given, result: result * 2.0)
     out = ag.nn.Sequential(linear)(x)
-    assert where(out.node.code, out.node.lasti).startswith(__file__)
+    assert where(out.node.place).startswith(__file__)
     after = x.clone().requires_grad_() * 1.0  # no site is left behind
-    assert where(after.node.code, after.node.lasti) == f"{__file__}:{sys._getframe().f_lineno - 1}"
+    assert where(after.node.place) == f"{__file__}:{sys._getframe().f_lineno - 1}"
 
 
 # -- numbers that a dtype does not hold --------------------------------------------------------------------------------------
