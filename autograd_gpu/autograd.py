@@ -58,7 +58,9 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the sum of `outputs` with respect to `inputs`. Nothing is accumulated in `.grad`.
@@ -72,6 +74,10 @@ def grad(
     >>> ag.autograd.grad(g, x)
     (tensor(12.),)
     """
+    if not only_inputs:
+        raise ValueError("only_inputs=False is not supported: call backward() to accumulate in all leaves")
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched is not supported: call grad() once for each grad_outputs")
     outputs, inputs = _sequence(outputs), _sequence(inputs)
     if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")

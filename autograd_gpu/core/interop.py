@@ -84,7 +84,7 @@ class Interop:
         return bool((self.data == (element.data if isinstance(element, Interop) else element)).any())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.data.ndim == 0 and spec else object.__format__(self, spec)
+        return format(self.item(), spec) if self.data.ndim == 0 else object.__format__(self, spec)
 
     # -- other libraries -----------------------------------------------------------------------------------------------
 
