@@ -11,6 +11,8 @@ from autograd_gpu.core.graph import mode, unusual
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+pytest_plugins = ["tests.emulated_cuda.plugin"]
+
 try:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

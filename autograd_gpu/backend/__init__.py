@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from . import cpu
+from .driver import why_not
 
 
 class Device:
@@ -58,16 +60,78 @@ def of(kind: type) -> ModuleType:
     try:
         return _speakers[kind]
     except KeyError:
-        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not an array type that autograd_gpu computes with") from None
+        pass
+    if kind.__module__.partition(".")[0] == "cupy" and kind.__name__ == "ndarray":  # then it is imported already
+        return _gpu()
+    raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not an array type that autograd_gpu computes with") from None
 
 
-def vocabulary(device: Device) -> ModuleType:
+@cache
+def _gpu() -> ModuleType:
+    """The vocabulary on CuPy, which is not imported before it is needed."""
+    reason = why_not()
+    if reason is not None:
+        raise RuntimeError(f"CUDA is not available: {reason}")
+    import cupy
+
+    from . import gpu
+
+    _speakers[cupy.ndarray] = gpu
+    return gpu
+
+
+class _Elsewhere:
+    """The vocabulary of a CUDA device that is not the current one: each word runs with that device as the current one."""
+
+    def __init__(self, index: int):
+        self.index = index
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(_gpu(), name)
+        if not callable(found):
+            return found
+        import cupy
+
+        def word(*args: Any, **keywords: Any) -> Any:
+            with cupy.cuda.Device(self.index):
+                return found(*args, **keywords)
+
+        return word
+
+
+def current_index() -> int:
+    """The number of the CUDA device that "cuda" means in this thread."""
+    _gpu()
+    import cupy
+
+    return cupy.cuda.runtime.getDevice()
+
+
+def vocabulary(device: Device) -> Any:
     """The vocabulary of the arrays of a device.
 
     Raises RuntimeError that says what is missing and how to install it if the device cannot be used."""
     if device.type == "cpu":
         return cpu
-    raise RuntimeError(f"device '{device}' is not available: this build computes on the CPU only")
+    if device.type != "cuda":
+        raise RuntimeError(f"device '{device}' is not available: tensors lie on the CPU or on a CUDA device")
+    gpu = _gpu()
+    if device.index is None or device.index == current_index():
+        return gpu
+    reason = why_not(device.index)
+    if reason is not None:
+        raise RuntimeError(f"device '{device}' is not available: {reason}")
+    return _Elsewhere(device.index)
+
+
+def adopted(array: Any) -> Any:
+    """The array of another library that lies on a CUDA device as an array of ours, without a copy."""
+    _gpu()
+    import cupy
+
+    if isinstance(array, cupy.ndarray):
+        return array
+    return cupy.from_dlpack(array) if hasattr(array, "__dlpack__") else cupy.asarray(array)
 
 
 def device_of(array: Any) -> Device:
@@ -76,7 +140,11 @@ def device_of(array: Any) -> Device:
 
 
 def move(array: Any, device: Device) -> Any:
-    """The array itself if it lies on `device`, else a copy there."""
-    if device_of(array) == device:
+    """The array itself if it lies on `device`, else a copy there. "cuda" means the current device."""
+    here = device_of(array)
+    if here == device or (device.type, device.index) == (here.type, None) and here.index == current_index():
         return array
-    return vocabulary(device).from_host(of(array.__class__).to_host(array), device)
+    there = vocabulary(device)
+    if here.type == device.type == "cuda":
+        return there.clone(array)  # from one device to another
+    return there.from_host(of(array.__class__).to_host(array), device)

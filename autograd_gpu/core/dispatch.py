@@ -57,15 +57,18 @@ def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
     try:
         out = lane.forward(*arrays, **keywords)
     except (ValueError, TypeError) as error:
-        _explain(op, inputs, error)
-        raise
+        moved = _joined(op, inputs)
+        if moved is None:
+            _explain(op, inputs, error)
+            raise
+        return general(op, moved, keywords)
     residue = None
     if op.residue and out.__class__ is tuple:
         out, residue = out
     if op.several:
         return _several(op, lane, inputs, arrays, keywords, out)
     if out.__class__ is not arrays[0].__class__:
-        out = lane.xp.asarray(out)
+        out = lane.whole(out)
     if op.promoted and out.dtype is not dtype and category(out.dtype) >= 2 > category(dtype):
         return general(op, _promote(op, inputs, default_dtype[0]), keywords)  # integers to a function that has none: floats
     t = Tensor(out)
@@ -154,7 +157,7 @@ _constants: dict[tuple, Tensor] = {}
 
 def constant(value: Any, dtype: Any, xp: Any) -> Tensor:
     """A Python number as a Tensor without dimensions. The last few thousand are kept, for `x * 2` comes again and again."""
-    key = (value, dtype, xp)
+    key = (value, dtype, xp if xp is backend.cpu else backend.current_index())
     if value and key in _constants:  # not zero: 0.0 and -0.0 are equal keys
         return _constants[key]
     t = Tensor(xp.asarray(value, dtype))
@@ -231,6 +234,16 @@ def _refuse(op: Op, inputs: Sequence[Any]) -> None:
 def _promote(op: Op, inputs: Sequence[Tensor], dtype: Any) -> list[Tensor]:
     """The inputs with those that take part in promotion cast to `dtype`: an op like any other, so its gradient is cast back."""
     return [words.astype(x, dtype=dtype) if i in op.promoted and x.data.dtype != dtype else x for i, x in enumerate(inputs)]
+
+
+def _joined(op: Op, inputs: Sequence[Tensor]) -> list[Tensor] | None:
+    """The inputs with those of the CPU that have no dimensions moved to the CUDA device of the others, as PyTorch allows; None
+    if there is nothing to move, or if that would not help."""
+    places = {str(x.device): x.device for x in inputs if x.data is not None and (x.data.ndim or x.device.type != "cpu")}
+    place = next(iter(places.values()), None)
+    if len(places) != 1 or place.type == "cpu" or all(x.data is None or x.device == place for x in inputs):
+        return None
+    return [x if x.data is None or x.device == place else words.move(x, device=place, source=x.device) for x in inputs]
 
 
 def _explain(op: Op, inputs: Sequence[Tensor], error: Exception) -> None:

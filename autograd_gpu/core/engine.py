@@ -64,6 +64,7 @@ def run(roots: list[tuple[Any, Any]], retain: bool, create: bool, only: set | No
             plan, edges, shapes = node.plan, node.edges, node.shapes
             if create:
                 xp, saved = words, plan.as_tensors(node)
+                mode.constants = plan.xp
             else:
                 xp = plan.xp
             if saved and not retain:
@@ -137,6 +138,7 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
     node = entry[0]
     if node.__class__ is Fan:
         xp = words if create else node.plan.xp
+        mode.constants = node.plan.xp
         entry[1] = [xp.zeros(*node.outs[k]) if g is None and node.outs[k] is not None else g for k, g in enumerate(entry[1])]
     elif node.__class__ is not Node and node.hooks:
         g = _call_hooks(node.hooks, create, entry[1] if create else Tensor(_fitted(entry[1], node.hooks)))
@@ -296,11 +298,12 @@ def _run(roots: list, retain: bool, create: bool, only: set | None, catch: set |
     """`run`, in recording mode under create_graph. Otherwise rules see raw arrays, which no mode concerns."""
     if not create:
         return run(roots, retain, create, only, catch)
-    before = set_mode(mode.state & ~NO_GRAD)
+    before, constants = set_mode(mode.state & ~NO_GRAD), mode.constants
     try:
         return run(roots, retain, create, only, catch)
     finally:
         set_mode(before)
+        mode.constants = constants
 
 
 def backward(

@@ -17,7 +17,7 @@ the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
         except (AttributeError, ValueError, TypeError):
             return otherwise(op, (input, other), {})
         if _out.__class__ is not a_data.__class__:
-            _out = _lane.xp.asarray(_out)
+            _out = _lane.whole(_out)
         if _out.dtype is not a_data.dtype:
             return otherwise(op, (input, other), {})
         _t = new(Tensor)
@@ -97,7 +97,7 @@ def call({parameters}):
         return {otherwise}
     {take_residue}
     if _out.__class__ is not {first}.__class__:
-        _out = _lane.xp.asarray(_out)
+        _out = _lane.whole(_out)
     {check_dtype}
     _t = new(Tensor)
     _t.data = _out

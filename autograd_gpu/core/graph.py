@@ -38,6 +38,7 @@ class Mode(threading.local):
     """What this thread does with the ops it calls. State 0 is plain recording, the only one that the fast paths know."""
 
     state: int = 0
+    constants: Any = backend.cpu  # the vocabulary of the arrays that `words.zeros` and its like make: that of the rule that runs
 
 
 mode = Mode()

@@ -123,6 +123,20 @@ class Interop:
         t.data, t.node = np.asarray(array), None
         return t
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """How CuPy, PyTorch, Numba and others find the elements on a CUDA device, to share them.
+
+        Raises AttributeError for a tensor on the CPU, RuntimeError for one that requires grad."""
+        if self.data.__class__ is np.ndarray:
+            raise AttributeError("Can't get __cuda_array_interface__ on non-CUDA tensor type: use tensor.cuda()")
+        if self.node is not None:
+            raise RuntimeError(
+                "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients aren't required, use "
+                "var.detach() to get Variable that doesn't require grad."
+            )
+        return self.data.__cuda_array_interface__
+
     def __dlpack__(self, **how: Any) -> Any:
         """The elements as a DLPack capsule, without a copy. Raises BufferError for a tensor that requires grad."""
         if self.node is not None:

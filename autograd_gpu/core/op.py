@@ -67,6 +67,7 @@ class Op:
         write: Callable | None = None,
         errors: Callable | None = None,
         residue: bool = False,
+        moves: bool = False,
     ):
         self.name = forward.__name__.lstrip("_")
         self.is_word = forward.__code__.co_code in _BODY_LEFT_OUT
@@ -77,6 +78,7 @@ class Op:
         self.write = write
         self.errors = errors
         self.residue = residue
+        self.moves = moves  # its output may be on another device than its inputs
         inputs, self.variadic, self.keywords = parameters(forward)
         self.inputs = inputs[1:] + ([self.variadic] if self.variadic else [])
         self.public = [PUBLIC.get(n, n) for n in self.inputs]
@@ -140,8 +142,8 @@ def saved_text(op: Op, names: Sequence[str], array: Callable[[str], str]) -> lis
 class Lane:
     """An op on one kind of array: the vocabulary, the forward over it, and the plans by the set of inputs needing gradients."""
 
-    # forward is complete; quick may return NotImplemented, and plain is then to be called
-    __slots__ = ("xp", "forward", "quick", "plain", "plans")
+    # forward is complete; quick may return NotImplemented, and plain is then to be called; whole makes arrays of NumPy's scalars
+    __slots__ = ("xp", "forward", "quick", "plain", "plans", "whole")
 
     def __init__(self, op: Op, xp: Any):
         self.xp = xp
@@ -150,6 +152,11 @@ class Lane:
         self.quick = fused or self.plain
         self.forward = self.plain if fused is None else _may_decline(fused, self.plain)
         self.plans = Plans(op, xp)
+        self.whole = _as_it_is if op.moves else xp.asarray
+
+
+def _as_it_is(x: Any) -> Any:
+    return x
 
 
 class Lanes(dict):

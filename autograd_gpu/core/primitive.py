@@ -84,11 +84,17 @@ def elementwise(
 
 
 def linear(
-    rule: Callable | None = None, *, view: bool = False, promote: Any = False, outputs: Any = "out", **rules: Callable
+    rule: Callable | None = None,
+    *,
+    view: bool = False,
+    promote: Any = False,
+    outputs: Any = "out",
+    moves: bool = False,
+    **rules: Callable,
 ) -> Callable:
     """Declare an op that is linear in the inputs it has rules for, so that its JVP is itself. `view`: the output may share
-    memory with the first input."""
-    return _decorator("linear", rule, rules, view=view, promote=promote, outputs=outputs)
+    memory with the first input. `moves`: it may be on another device."""
+    return _decorator("linear", rule, rules, view=view, promote=promote, outputs=outputs, moves=moves)
 
 
 def bilinear(*, promote: Any = False, errors: Callable | None = None, **rules: Callable) -> Callable:

@@ -21,6 +21,8 @@ __all__ = ["clone", "from_dlpack", "is_tensor"]
 METHODS: tuple[str, ...] = ("clone", "cpu", "cuda", "to", "type", "type_as")
 IN_PLACE: tuple[str, ...] = ()
 
+DLPACK_CUDA = 2  # what DLPack calls CUDA devices
+
 # methods that cast: name -> dtype
 CASTS = {
     "half": promotion.float16,
@@ -94,6 +96,8 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
         return Tensor(ext_tensor.data)
     if ext_tensor.__class__ is np.ndarray:  # NumPy would make it read-only
         return Tensor(native(ext_tensor))
+    if ext_tensor.__dlpack_device__()[0] == DLPACK_CUDA:
+        return Tensor(backend.adopted(ext_tensor))
     return Tensor(native(np.from_dlpack(ext_tensor)))
 
 
@@ -147,7 +151,7 @@ def to(
     return words.clone(self) if copy and t is self else t
 
 
-@linear(lambda xp, g, device, source: xp.move(g, device=source, source=device))
+@linear(lambda xp, g, device, source: xp.move(g, device=source, source=device), moves=True)
 def _move(xp: Any, x: Any, *, device: Any, source: Any) -> Any:
     """The op behind `to(device)`: x, which is on the device `source`, copied to `device`."""
     ...

@@ -15,7 +15,7 @@ from ..backend.promotion import (
     float32,
     float64,
 )
-from ..core.graph import words
+from ..core.graph import mode, words
 from ..core.tensor import Tensor
 from .arguments import dtype_of, shape_of
 from .nested import array_of, native
@@ -317,12 +317,11 @@ def _complex(a: Tensor, b: Tensor, real: Any, imag: Any) -> Any:
 
 def _constant_words() -> None:
     """What rules make constants with, for Tensors: the same names that the vocabularies of arrays have."""
-    cpu = backend.cpu
-    words.zeros = lambda shape, dtype: Tensor(cpu.zeros(shape, dtype))
-    words.ones = lambda shape, dtype: Tensor(cpu.ones(shape, dtype))
-    words.full = lambda shape, value, dtype: Tensor(cpu.full(shape, value, dtype))
-    words.arange = lambda *bounds, **dtype: Tensor(cpu.arange(*bounds, **dtype))
-    words.asarray = lambda x, dtype=None: x if isinstance(x, Tensor) else Tensor(cpu.asarray(x, dtype))
+    words.zeros = lambda shape, dtype: Tensor(mode.constants.zeros(shape, dtype))
+    words.ones = lambda shape, dtype: Tensor(mode.constants.ones(shape, dtype))
+    words.full = lambda shape, value, dtype: Tensor(mode.constants.full(shape, value, dtype))
+    words.arange = lambda *bounds, **dtype: Tensor(mode.constants.arange(*bounds, **dtype))
+    words.asarray = lambda x, dtype=None: x if isinstance(x, Tensor) else Tensor(mode.constants.asarray(x, dtype))
     words.zeros_like = zeros_like
     words.ones_like = ones_like
 

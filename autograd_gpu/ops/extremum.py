@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import backend
 from ..backend.promotion import int64
 from ..core.graph import words
 from ..core.primitive import linear, nondifferentiable, primitive
@@ -356,7 +357,7 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
-        q = words.full((), q, dtype)
+        q = Tensor(backend.of(input.data.__class__).full((), q, dtype))
     elif q.ndim > 1 or q.dtype != dtype:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor of the input's dtype {dtype}, not {q.ndim}D of {q.dtype}")
     if dim is None:
@@ -372,7 +373,7 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
     lines = words.take_along(lines, words.argsort(lines, axis=final, descending=False), axis=final)
     numbers = words.sum(words.astype(lines == lines, dtype=dtype), axis=(final,), keepdims=True)
     rank = words.reshape(q, shape=(-1,)) * ((numbers - 1) if omit_nan else (count - 1))
-    rank = words.clamp(rank, min=0) if omit_nan else words.where(numbers < count, words.full((), count - 1, dtype), rank)
+    rank = words.clamp(rank, min=0) if omit_nan else words.where(numbers < count, count - 1, rank)
     below, part = _RANKS[interpolation](rank)
     result = _at(lines, below, final)
     if part is not None:

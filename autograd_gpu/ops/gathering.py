@@ -191,7 +191,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     """
     axis, x, places, _ = _scattering("gather", input, dim, index)
     if x.data.ndim != places.data.ndim:
-        return words.zeros(index.data.shape, input.data.dtype)
+        return input.new_zeros(index.data.shape)
     return shaped(words.take_along(x, places, axis=axis), index.data.shape)
 
 

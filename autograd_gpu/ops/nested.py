@@ -146,7 +146,9 @@ def array_of(data: Any, dtype: np.dtype | None, copy: bool) -> Any:
     if isinstance(data, Tensor):
         data = data.data
     if data.__class__ not in backend._speakers:
-        if isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__"):
+        if hasattr(data, "__cuda_array_interface__"):
+            data = backend.adopted(data)
+        elif isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__"):
             data = np.asarray(data)
         else:
             return _from_python(data, dtype)

@@ -1,0 +1,445 @@
+"""Matrix products on CUDA: cuBLASLt, called through ctypes, on the current stream.
+
+NOTE [cuBLASLt]
+    1. cuBLASLt thinks in columns. A matrix (m, n) of ours, whose rows lie one after the other, is its matrix (n, m) read without
+       turning it; so C = A B is asked for as C' = B' A', and a transposed operand is a flag instead of a copy.
+    2. What an addition of a bias, a relu or a gelu (its approximation by tanh) would read and write again is done on the way out.
+    3. Which algorithm is best, cuBLASLt guesses once for a kind of product: shapes, strides, alignments, dtype. It is kept, so
+       that a product gives the same bits each time. The workspace is ours, one for each stream, because cuBLASLt may not allocate
+       while a stream is captured.
+    4. float16 and bfloat16 are summed in float32. float32 is multiplied in full precision, unless `allow_tf32[0]` is set.
+    5. A wrong number in an argument list is not found by a compiler here. So before a dtype is first multiplied so, small
+       products are compared with CuPy's; if they differ or fail, a warning says so, and CuPy multiplies from then on. CuPy also
+       multiplies what cuBLASLt does not take (integers, complex numbers), and where there is no cuBLASLt.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from ctypes import byref, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .promotion import bfloat16, float16, float32, float64
+
+allow_tf32 = [
+    False
+]  # whether float32 may be rounded to the 10 bits of TF32 before it is multiplied, three to eight times as fast
+
+WORKSPACE = 32 << 20  # bytes, what NVIDIA recommends for Hopper; older cards are content with less
+
+# cublasLt.h: cudaDataType_t and cublasComputeType_t
+_DATA = {float32: 0, float64: 1, float16: 2, bfloat16: 14}
+_COMPUTE = {float32: 68, float64: 70, float16: 68, bfloat16: 68}
+_COMPUTE_TF32 = 77
+# attributes of products, matrices and preferences, and the bits of epilogues
+_TRANSPOSE_A, _TRANSPOSE_B, _EPILOGUE, _BIAS_POINTER = 3, 4, 7, 8
+_BATCH_COUNT, _BATCH_STRIDE = 5, 6
+_MOST_WORKSPACE, _ALIGNMENTS = 1, (5, 6, 7, 8)
+_ACTIVATIONS = {None: 0, "relu": 2, "gelu_tanh": 32}
+_WITH_BIAS, _PLAIN = 4, 1
+
+
+class _Algorithm(ctypes.Structure):
+    """cublasLtMatmulHeuristicResult_t; the algorithm itself is its first 64 bytes."""
+
+    _fields_ = [("data", c_uint64 * 8), ("workspace", c_size_t), ("state", c_int), ("waves", c_float), ("reserved", c_int * 4)]
+
+
+class _Matrix(NamedTuple):
+    """One operand as cuBLASLt reads it: columns of `rows` elements, `lead` apart; `turned` says that it is to be transposed."""
+
+    rows: int
+    columns: int
+    lead: int
+    stride: int  # elements from one matrix of the batch to the next
+    turned: bool
+    alignment: int  # bytes, a power of two up to 256
+
+
+class _Kind(NamedTuple):
+    """What the choice of an algorithm depends on."""
+
+    dtype: np.dtype
+    batch: int
+    left: _Matrix
+    right: _Matrix
+    out: _Matrix
+    epilogue: int
+    tf32: bool
+
+
+def gemm(a: Any, b: Any, *, bias: Any = None, activation: str | None = None, out: Any = None) -> Any:
+    """The product of matrices a (..., m, k) and b (..., k, n), over broadcast leading dimensions, on the current stream.
+
+    bias        (n,), added to each row
+    activation  None, "relu" or "gelu_tanh", applied last
+    out         where to write, C-contiguous and of the result's shape; it must not overlap a or b
+
+    All are cupy.ndarrays of one dtype on the current device. Raises ValueError for shapes that do not fit."""
+    if activation not in _ACTIVATIONS:
+        raise ValueError(f"activation is None, 'relu' or 'gelu_tanh', not {activation!r}")
+    if a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"matrices of shapes {a.shape} and {b.shape} cannot be multiplied")
+    if a.dtype is b.dtype and a.dtype in _DATA and a.size and b.size:
+        run = _products(_current_device())
+        if run is not None and run.trusted(a.dtype):
+            done = run(a, b, bias, activation, out)
+            if done is not None:
+                return done
+    return _by_cupy(a, b, bias, activation, out)
+
+
+def _by_cupy(a: Any, b: Any, bias: Any, activation: str | None, out: Any) -> Any:
+    import cupy
+
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    # CuPy would make a list of pointers on the host where it has to repeat an operand; and it has no batches of bfloat16
+    a, b = (x if x.shape[:-2] == lead else cupy.ascontiguousarray(cupy.broadcast_to(x, lead + x.shape[-2:])) for x in (a, b))
+    if lead and a.dtype == bfloat16:
+        product = cupy.matmul(a.astype(float32), b.astype(float32)).astype(bfloat16)
+    else:
+        product = cupy.matmul(a, b)
+    _finish(product, bias, activation)
+    if out is None:
+        return product
+    out[...] = product
+    return out
+
+
+def _finish(product: Any, bias: Any, activation: str | None) -> None:
+    """What an epilogue does, in place."""
+    import cupy
+
+    if bias is not None:
+        cupy.add(product, bias, product)
+    if activation == "relu":
+        cupy.maximum(product, product.dtype.type(0), product)
+    elif activation == "gelu_tanh":
+        wide = product if product.dtype == float64 else product.astype(float32)
+        inner = math.sqrt(2 / math.pi) * (wide + 0.044715 * wide * wide * wide)
+        product[...] = 0.5 * wide * (1 + cupy.tanh(inner))
+
+
+def _current_device() -> int:
+    from cupy_backends.cuda.api import runtime
+
+    return runtime.getDevice()
+
+
+# -- the library -----------------------------------------------------------------------------------------------------------
+
+
+def _load() -> Any:
+    """libcublasLt of the major version that CuPy uses, or None. CuPy's cuBLAS loads it, so it is mostly in memory already."""
+    from cupy_backends.cuda.libs import cublas
+
+    if getattr(cublas, "__file__", None) is None or os.environ.get("AUTOGRAD_GPU_CUBLASLT", "1") == "0":
+        return None  # not wanted; or something stands in for cuBLAS, and then for the device too
+    handle = cublas.create()  # which loads it
+    major = cublas.getVersion(handle) // 10000
+    cublas.destroy(handle)
+    try:
+        from cuda.pathfinder import load_nvidia_dynamic_lib
+
+        return ctypes.CDLL(load_nvidia_dynamic_lib("cublasLt").abs_path)
+    except Exception:  # not installed, or what it finds is none: every library of this name that loads will do
+        pass
+    for name in (f"libcublasLt.so.{major}", f"cublasLt64_{major}.dll", "libcublasLt.so"):
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    return None
+
+
+# p: a pointer, i: int, u: uint64_t, l: int64_t, n: size_t
+_SIGNATURES = {
+    "cublasLtCreate": "p",
+    "cublasLtMatmulDescCreate": "pii",
+    "cublasLtMatmulDescSetAttribute": "pipn",
+    "cublasLtMatrixLayoutCreate": "piuul",
+    "cublasLtMatrixLayoutSetAttribute": "pipn",
+    "cublasLtMatmulPreferenceCreate": "p",
+    "cublasLtMatmulPreferenceSetAttribute": "pipn",
+    "cublasLtMatmulPreferenceDestroy": "p",
+    # handle, product, matrices A B C D, preference, results wanted, results, results found
+    "cublasLtMatmulAlgoGetHeuristic": "ppppppp" + "ipp",
+    # handle, product, alpha, A and its layout, B, beta, C, D, algorithm, workspace and its size, stream
+    "cublasLtMatmul": "ppp" + "pp" + "pp" + "p" + "pp" + "pp" + "p" + "pn" + "p",
+}
+_C_TYPES = {"p": c_void_p, "i": c_int, "u": c_uint64, "l": c_int64, "n": c_size_t}
+
+
+class CublasLtError(RuntimeError):
+    """A function of cuBLASLt returned another status than success."""
+
+
+class _Library:
+    """The functions of cuBLASLt, each of which raises for a status that is not success."""
+
+    def __init__(self, library: Any):
+        for name, letters in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.argtypes, function.restype = [_C_TYPES[letter] for letter in letters], c_int
+            setattr(self, name.removeprefix("cublasLt"), _raising(name, function))
+
+
+def _raising(name: str, function: Callable) -> Callable:
+    def call(*arguments: Any) -> None:
+        status = function(*arguments)
+        if status:
+            raise CublasLtError(f"{name} returned the status {status}")
+
+    return call
+
+
+@cache
+def _products(device: int) -> _Products | None:
+    """What multiplies on a device, the current one; None where there is no cuBLASLt."""
+    library = _load()
+    if library is None:
+        return None
+    try:
+        return _Products(_Library(library))
+    except (CublasLtError, AttributeError, ValueError) as error:
+        _distrust(str(error))
+        return None
+
+
+def _distrust(reason: str) -> None:
+    warnings.warn(f"matrix products go through CuPy instead of cuBLASLt: {reason}", RuntimeWarning, stacklevel=3)
+
+
+# -- products --------------------------------------------------------------------------------------------------------------
+
+
+class _Plan(NamedTuple):
+    """A kind of product made ready: descriptors, the algorithm, and alpha and beta in the type that they are read as."""
+
+    product: c_void_p
+    layouts: tuple[c_void_p, c_void_p, c_void_p]
+    algorithm: _Algorithm
+    one: Any
+    zero: Any
+
+
+class _Products:
+    """The products of one device. See NOTE [cuBLASLt]."""
+
+    def __init__(self, library: _Library):
+        self.library = library
+        self.handle = c_void_p()
+        library.Create(byref(self.handle))
+        self.plans: dict[_Kind, _Plan | None] = {}
+        self.workspaces: dict[int, Any] = {}
+        self.checked: dict[np.dtype, bool] = {}
+        self.lock = threading.RLock()  # a plan's pointer to the bias is set and used in two steps
+
+    def __call__(self, a: Any, b: Any, bias: Any, activation: str | None, out: Any) -> Any:
+        """As `gemm`; None for what is left to CuPy."""
+        import cupy
+
+        if bias is not None and (bias.dtype is not a.dtype or bias.shape != b.shape[-1:]):
+            return None
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        batch, m, n = math.prod(lead), a.shape[-2], b.shape[-1]
+        shape = (*lead, m, n)
+        fits = out is not None and out.shape == shape and out.dtype is a.dtype and out.flags.c_contiguous
+        result = out if fits else cupy.empty(shape, a.dtype)
+        (a, right), (b, left) = _operand(a, lead), _operand(b, lead)
+        target = _Matrix(n, m, n, m * n if batch > 1 else 0, False, _alignment(result))
+        epilogue = _ACTIVATIONS[activation] | (_WITH_BIAS if bias is not None else 0) or _PLAIN
+        bias = None if bias is None else cupy.ascontiguousarray(bias)
+        kind = _Kind(a.dtype, batch, left, right, target, epilogue, a.dtype == float32 and allow_tf32[0])
+        with self.lock:
+            plan = self.plan(kind, bias)
+            if plan is not None:
+                self.multiply(plan, a, b, bias, result)
+            elif epilogue != _PLAIN:
+                plan = self.plan(kind._replace(epilogue=_PLAIN), None)
+                if plan is not None:
+                    self.multiply(plan, a, b, None, result)
+                    _finish(result, bias, activation)
+        if plan is None:
+            return None
+        if out is not None and not fits:
+            out[...] = result
+        return result if out is None else out
+
+    def multiply(self, plan: _Plan, a: Any, b: Any, bias: Any, out: Any) -> None:
+        """Launch a product. B comes before A, see rule 1."""
+        import cupy
+
+        if bias is not None:
+            self.set_attribute(plan.product, _BIAS_POINTER, c_void_p(bias.data.ptr))
+        stream = cupy.cuda.get_current_stream().ptr
+        workspace = self.workspaces.get(stream)
+        if workspace is None:
+            workspace = self.workspaces[stream] = cupy.empty(WORKSPACE, np.uint8)
+        left, right, target = plan.layouts
+        self.library.Matmul(
+            self.handle, plan.product, byref(plan.one), b.data.ptr, left, a.data.ptr, right, byref(plan.zero),
+            out.data.ptr, target, out.data.ptr, target, byref(plan.algorithm), workspace.data.ptr, WORKSPACE, stream,
+        )  # fmt: skip
+
+    def set_attribute(self, product: c_void_p, which: int, value: Any) -> None:
+        self.library.MatmulDescSetAttribute(product, which, byref(value), ctypes.sizeof(value))
+
+    def plan(self, kind: _Kind, bias: Any) -> _Plan | None:
+        """The plan for a kind of product, None if cuBLASLt has no algorithm for it."""
+        try:
+            return self.plans[kind]
+        except KeyError:
+            pass
+        if len(self.plans) >= 4096:  # shapes that never come again
+            self.plans.clear()
+        plan = self.plans[kind] = self.make_plan(kind, bias)
+        return plan
+
+    def make_plan(self, kind: _Kind, bias: Any) -> _Plan | None:
+        scalar = c_double if kind.dtype == float64 else c_float
+        product = c_void_p()
+        compute = _COMPUTE_TF32 if kind.tf32 else _COMPUTE[kind.dtype]
+        self.library.MatmulDescCreate(byref(product), compute, _DATA[float64 if kind.dtype == float64 else float32])
+        self.set_attribute(product, _TRANSPOSE_A, c_int32(kind.left.turned))
+        self.set_attribute(product, _TRANSPOSE_B, c_int32(kind.right.turned))
+        self.set_attribute(product, _EPILOGUE, c_uint32(kind.epilogue))
+        if bias is not None:
+            self.set_attribute(product, _BIAS_POINTER, c_void_p(bias.data.ptr))
+        layouts = tuple(self.make_layout(kind, matrix) for matrix in (kind.left, kind.right, kind.out))
+        algorithm = self.choose(product, layouts, kind)
+        return None if algorithm is None else _Plan(product, layouts, algorithm, scalar(1), scalar(0))
+
+    def make_layout(self, kind: _Kind, matrix: _Matrix) -> c_void_p:
+        layout = c_void_p()
+        self.library.MatrixLayoutCreate(byref(layout), _DATA[kind.dtype], matrix.rows, matrix.columns, matrix.lead)
+        for which, value in ((_BATCH_COUNT, c_int32(kind.batch)), (_BATCH_STRIDE, c_int64(matrix.stride))):
+            self.library.MatrixLayoutSetAttribute(layout, which, byref(value), ctypes.sizeof(value))
+        return layout
+
+    def choose(self, product: c_void_p, layouts: tuple, kind: _Kind) -> _Algorithm | None:
+        """The algorithm that cuBLASLt holds for the best."""
+        preference, found, count = c_void_p(), _Algorithm(), c_int()
+        self.library.MatmulPreferenceCreate(byref(preference))
+        wishes: list[tuple[int, Any]] = [(_MOST_WORKSPACE, c_uint64(WORKSPACE))]
+        aligned = (kind.left.alignment, kind.right.alignment, kind.out.alignment, kind.out.alignment)
+        wishes += [(which, c_uint32(n)) for which, n in zip(_ALIGNMENTS, aligned, strict=True)]
+        for which, value in wishes:
+            self.library.MatmulPreferenceSetAttribute(preference, which, byref(value), ctypes.sizeof(value))
+        left, right, target = layouts
+        try:
+            self.library.MatmulAlgoGetHeuristic(
+                self.handle, product, left, right, target, target, preference, 1, byref(found), byref(count)
+            )
+        except CublasLtError:  # CUBLAS_STATUS_NOT_SUPPORTED
+            return None
+        finally:
+            self.library.MatmulPreferenceDestroy(preference)
+        return found if count.value and not found.state else None
+
+    # -- the check of rule 5 -----------------------------------------------------------------------------------------------
+
+    def trusted(self, dtype: np.dtype) -> bool:
+        """Whether products of a dtype come out right, found out at the first."""
+        known = self.checked.get(dtype)
+        if known is None:
+            import cupy
+
+            if cupy.cuda.runtime.streamIsCapturing(cupy.cuda.get_current_stream().ptr):
+                return True  # nothing can be compared now
+            with self.lock:
+                known = self.checked[dtype] = self.check(dtype)
+        return known
+
+    def check(self, dtype: np.dtype) -> bool:
+        try:
+            wrong = [line for line in _examples(dtype) if not self.agrees(*line)]
+        except CublasLtError as error:
+            _distrust(f"{dtype}: {error}")
+            return False
+        if wrong:
+            a, b, bias, activation = wrong[0]
+            epilogue = f" with bias={bias is not None}, activation={activation}"
+            _distrust(f"the product of {dtype} matrices of shapes {a.shape} and {b.shape}{epilogue} is wrong")
+        return not wrong
+
+    def agrees(self, a: Any, b: Any, bias: Any, activation: str | None) -> bool:
+        import cupy
+
+
+        ours = self(a, b, bias, activation, None)
+
+        if ours is None:
+            return True
+        wide = [x if x is None else x.astype(float64) for x in (a, b, bias)]
+        theirs = _by_cupy(wide[0], wide[1], wide[2], activation, None).get()
+        digits = {float64: 1e-12, float32: 1e-2 if allow_tf32[0] else 1e-5, float16: 4e-3, bfloat16: 3e-2}[a.dtype]
+        return bool(np.allclose(ours.get().astype(float64), theirs, rtol=digits, atol=digits * 8))
+
+
+def _examples(dtype: np.dtype) -> list[tuple]:
+    """Small products: (a, b, bias, activation)."""
+    import cupy
+
+    def matrix(*shape: int) -> Any:
+        numbers = np.random.default_rng(0).standard_normal(shape)
+        return cupy.asarray(numbers.astype(dtype))
+
+    a, b, bias = matrix(16, 24), matrix(24, 8), matrix(8)
+    return [
+        (a, b, None, None),
+        (a, b, bias, "relu"),
+        (a, matrix(8, 24).T, bias, None),
+        (matrix(24, 16).T, b, None, "gelu_tanh"),
+        (matrix(3, 5, 7), matrix(7, 9), None, None),
+        (matrix(3, 5, 7), matrix(3, 9, 7).swapaxes(1, 2), matrix(9), None),
+    ]
+
+
+def _alignment(x: Any) -> int:
+    return min(x.data.ptr & -x.data.ptr, 256)
+
+
+def _operand(x: Any, lead: tuple[int, ...]) -> tuple[Any, _Matrix]:
+    """x, or a copy of it that cuBLASLt can read, and how it reads it."""
+    import cupy
+
+    batch, stride = math.prod(lead), _batch_stride(x, lead)
+    described = None if stride is None else _columns(x)
+    if described is None:
+        x = cupy.ascontiguousarray(x if stride is not None else cupy.broadcast_to(x, (*lead, *x.shape[-2:])))
+        stride, described = _batch_stride(x, lead), _columns(x)
+    return x, _Matrix(*described[:3], stride if batch > 1 else 0, described[3], _alignment(x))
+
+
+def _batch_stride(x: Any, lead: tuple[int, ...]) -> int | None:
+    """Elements from one matrix to the next, 0 if all are the same one, None if that is not one number."""
+    if math.prod(x.shape[:-2]) == 1:
+        return 0
+    if x.shape[:-2] != lead:
+        return None
+    sizes = [(n, s) for n, s in zip(x.shape[:-2], x.strides[:-2], strict=True) if n > 1]
+    for (_, outer), (n, inner) in zip(sizes, sizes[1:], strict=False):
+        if outer != n * inner:
+            return None
+    step = sizes[-1][1]
+    return None if step < 0 or step % x.itemsize else step // x.itemsize
+
+
+def _columns(x: Any) -> tuple[int, int, int, bool] | None:
+    """(rows, columns, lead, turned) of the matrices of x as cuBLASLt reads them: the rows of x are its columns; None if neither
+    rows nor columns of x have their elements next to each other."""
+    item, (r, c), (down, right) = x.itemsize, x.shape[-2:], x.strides[-2:]
+    for rows, columns, inner, outer, turned in ((c, r, right, down, False), (r, c, down, right, True)):
+        inner, outer = item if rows == 1 else inner, rows * item if columns == 1 else outer
+        if inner == item and outer >= rows * item and outer % item == 0:
+            return rows, columns, outer // item, turned
+    return None

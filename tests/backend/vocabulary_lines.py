@@ -1,0 +1,206 @@
+"""A line for each word of the vocabulary: its arguments, and the dtypes that it is called with."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+DTYPES = {"f": np.dtype(np.float32), "h": np.dtype(np.float16), "b": BFLOAT16, "i": np.dtype(np.int64), "?": np.dtype(np.bool_),
+          "d": np.dtype(np.float64)}  # fmt: skip
+INF, NAN = np.inf, np.nan
+
+# Elements of the dtype of the call. Small integers, so that each dtype holds them, ties, and what is special to floats.
+_EDGES = [[1, 0, -2, 2.5, 2.5], [-0.5, NAN, INF, -INF, -0.0], [3, -1, 3, 0.75, -8]]
+ELEMENTS: dict[str, Any] = {
+    "x": _EDGES,
+    "y": [[2, 3, -2, -1.5, 0.5], [1, 1, 2, -1, -2], [-3, NAN, 0.25, 0, 5]],
+    "row": [1, -2, 0.5, 4, -1],
+    "one": 1.5,
+    "finite": [[1, 0, -2, 2.5, 2.5], [-0.5, 4, -6, 3, -1], [3, -1, 3, 0.75, -8]],
+    "positive": [[0.1, 0.5, 1, 1.5, 2], [2.5, 3, 4, 9, 12], [20, 0.01, 7, 8, 1]],
+    "unit": [[-0.9, -0.5, 0, 0.25, 0.5], [0.75, 0.9, 1, -1, 0.1], [0.3, -0.3, 0.6, -0.7, 0.01]],
+    "part": [[0.1, 0.5, 0.25, 0.75, 0.9], [0, 1, 0.3, 0.6, 0.2], [0.95, 0.05, 0.4, 0.7, 0.8]],
+    "none": np.zeros((0, 5)),
+    "cube": np.arange(24).reshape(2, 3, 4) % 7 - 3,
+    "line": [3, -1, 2, 2, -5, 0.5, NAN],
+    "weights": [0.5, 1, 2, -1, 0.25, 4, 1],
+    "sorted": [-3, -1, 0, 0, 2, 2, 5],
+    "table": [[1, 2], [0, 1], [1, 2], [0, 0], [1, 2]],
+    "square": np.arange(16).reshape(4, 4) % 5 - 2,
+    "sums": np.arange(15).reshape(3, 5) % 4 - 1,
+    "many": np.arange(3 * 16400).reshape(3, 16400) % 5 - 2,
+    "wide": np.arange(16500 * 3).reshape(16500, 3) % 3 - 1,
+    "windowed": np.arange(2 * 3 * 4).reshape(2, 3, 4) % 5,
+    "picked": [[1], [2], [3]],
+    "ranked": [[1, 1, 2, 3, 3], [3, 1, 3, 1, 2], [2, 2, 1, 1, 2]],
+}
+# Arrays of a dtype of their own.
+FIXED: dict[str, np.ndarray] = {
+    "mask": np.array([[1, 0, 1, 1, 0], [0, 1, 0, 0, 1], [1, 1, 1, 0, 0]], np.bool_),
+    "rows": np.array([2, 0, 2, -1]),
+    "columns": np.array([[0], [4], [0], [3]]),
+    "at": np.array([[0, 2, 2, 1, 0]]),
+    "along": np.array([[0, 2, 2], [1, 1, 1], [4, 0, 4]]),
+    "lines": np.array([[1], [0], [4]]),
+    "counted": np.array([0, 3, 1, 3, 3, 0]),
+    "counts": np.array([0, 3, 1, 3, 3, 0, 2]),
+    "flat": np.array([[0, 7], [14, 7]]),
+    "few": np.zeros(0, np.int64),
+    "shifts": np.array([[1, 0, 2, 3, 3]]),
+}
+
+
+class Line(NamedTuple):
+    """A call of a word: `args` names arrays above, or holds what else stands there; each letter of `dtypes` is a call."""
+
+    word: str
+    args: tuple
+    kw: dict[str, Any]
+    dtypes: str
+    scale: float  # of the tolerance
+
+
+def line(word: str, args: str = "x", *more: Any, dtypes: str = "fhb", scale: float = 1.0, **kw: Any) -> Line:
+    """A Line; `more` are positional arguments behind the arrays."""
+    return Line(word, (*args.split(), *more), kw, dtypes, scale)
+
+
+ALL = "fhbi?"
+NUMBERS = "fhbi"
+LINES = [
+    # arrays
+    line("astype", dtype=np.dtype(np.float16), dtypes=ALL), line("astype", "finite", dtype=BFLOAT16, dtypes=ALL),
+    line("astype", "finite", dtype=np.dtype(np.int64), dtypes=ALL), line("clone", dtypes=ALL), line("contiguous"),
+    line("zeros_like"), line("ones_like", dtypes=ALL), line("tril", "square", dtypes=ALL), line("triu", "cube", diagonal=-1),
+    line("asarray", dtypes=ALL), line("tril", diagonal=1),
+    # arithmetic
+    *[line(w, "x y", dtypes=ALL) for w in ("add", "mul", "maximum", "minimum")],
+    *[line(w, "x y", dtypes=NUMBERS) for w in ("sub", "div", "fmax", "fmin")],
+    *[line(w, "x row", dtypes="f") for w in ("add", "sub", "mul", "div")], line("add", "x one", dtypes=ALL), line("mul", "none row"),
+    *[line(w, "x row", dtypes=NUMBERS.replace("i", "")) for w in ("remainder", "fmod", "floor_divide", "trunc_divide")],
+    *[line(w, "x y", dtypes="fh") for w in ("remainder", "fmod", "floor_divide", "trunc_divide")],
+    *[line(w, "finite shifts1", dtypes="i") for w in ("remainder", "fmod", "floor_divide", "trunc_divide")],
+    *[line(w, "x", dtypes=NUMBERS) for w in ("neg", "square", "sign", "abs", "round", "floor", "ceil", "trunc")],
+    *[line(w, "x", dtypes="?") for w in ("abs", "sign", "round", "floor", "neg")],
+    line("reciprocal", "x", dtypes="fhb"), line("reciprocal", "positive", dtypes="i"),
+    line("pow", "positive finite", scale=8), line("pow", "finite row", dtypes="f", scale=4), line("pow", "finite finite", dtypes="i"),
+    *[line("pow", "x", p, dtypes="fhb", scale=4) for p in (2, 3, 0.5, -1, 0, 2.5, -0.5, 1, -2)],
+    line("pow", "x", 3, dtypes="i"), line("pow", "x", -1, dtypes="i"), line("pow", "x y", dtypes="?"),
+    line("rsqrt", "positive"), line("lerp", "finite row part", dtypes="fhb", scale=4), line("lerp", "finite row one", dtypes="fh"),
+    line("copysign", "x y"), line("hypot", "x y", scale=2), line("atan2", "x y"), line("logaddexp", "x y", scale=2),
+    line("logaddexp2", "x y", scale=2), line("xlogy", "x positive"), line("xlogy", "x y", dtypes="fi", scale=2),
+    # comparisons, logic, bits
+    *[line(w, "x y", dtypes=ALL) for w in ("eq", "ne", "lt", "le", "gt", "ge")],
+    *[line(w, "x", dtypes=ALL) for w in ("isnan", "isinf", "isfinite", "logical_not")], line("signbit"),
+    *[line(w, "x y", dtypes=ALL) for w in ("logical_and", "logical_or", "logical_xor")],
+    *[line(w, "x y", dtypes="i?") for w in ("bitwise_and", "bitwise_or", "bitwise_xor")], line("bitwise_not", dtypes="i?"),
+    *[line(w, "x shifts1", dtypes="i") for w in ("bitwise_left_shift", "bitwise_right_shift")],
+    line("where", "mask x y", dtypes=ALL), line("where", "mask x one", dtypes="fb"), line("where", "x x row", dtypes="f"),
+    # limits
+    line("clamp", min=-1, max=2, dtypes=NUMBERS), line("clamp", min=0.5), line("clamp", max=1.5), line("clamp", max=1, dtypes="i?"),
+    line("relu", dtypes=ALL), line("nan_to_num", dtypes=NUMBERS), line("nan_to_num", nan=1.0, posinf=2.0, neginf=-3.0),
+    # functions
+    *[line(w, "x", dtypes=NUMBERS, scale=2) for w in ("exp", "exp2", "expm1", "tanh", "sin", "cos", "atan", "asinh", "sqrt")],
+    *[line(w, "unit", scale=2) for w in ("tan", "sinh", "cosh", "asin", "acos", "atanh", "log1p")],
+    *[line(w, "positive", dtypes=NUMBERS, scale=2) for w in ("log", "log2", "log10")], line("log", "x"), line("acosh", "positive", scale=4),
+    line("deg2rad"), line("rad2deg"), line("sinc", "x", dtypes=NUMBERS, scale=4), line("logit", "part", scale=2),
+    # activations
+    *[line(w, "x", dtypes="fhb", scale=4) for w in ("gelu", "gelu_tanh", "mish", "silu", "softplus", "logsigmoid", "softsign", "elu",
+      "leaky_relu", "hardsigmoid", "hardswish", "softshrink", "hardshrink")],
+    line("tanhshrink", "finite", scale=8), line("sigmoid", dtypes=NUMBERS, scale=2), line("gelu", dtypes="i"),
+    line("softplus", beta=2.0, threshold=3.0, dtypes="f", scale=2), line("elu", alpha=2.0, input_scale=0.5, dtypes="f", scale=2),
+    line("leaky_relu", negative_slope=0.2, dtypes="f"), line("softshrink", lambd=1.0, dtypes="f"), line("hardshrink", lambd=1.0, dtypes="f"),
+    # special functions
+    *[line(w, "x", dtypes=NUMBERS, scale=8) for w in ("erf", "erfc", "ndtr", "digamma")], line("lgamma", "finite", dtypes=NUMBERS, scale=8),
+    line("erfinv", "unit", scale=4), line("erfinv", "x", dtypes="fd"), line("polygamma", "positive", n=1, scale=4, dtypes="fd"),
+    line("polygamma", "finite", n=2, scale=8, dtypes="f"), line("polygamma", "finite", n=0, dtypes="f", scale=4),
+    line("lgamma", "positive", dtypes="d"), line("digamma", "finite", dtypes="d"),
+    # reductions
+    *[line(w, "x", axis=axis, dtypes=ALL) for w in ("sum", "prod", "all", "any", "count_nonzero") for axis in (0, (0, 1))],
+    *[line(w, "finite", axis=1, keepdims=True, dtypes=NUMBERS) for w in ("sum", "mean", "prod")], line("mean", axis=0, dtypes="fhb"),
+    *[line(w, "cube", axis=(0, 2)) for w in ("sum", "mean", "var")], line("var", "finite", axis=1, dtypes=NUMBERS), line("sum", "one", axis=()),
+    line("var", "finite", axis=0, correction=0, keepdims=True), line("var", "picked", axis=1, dtypes="f"),
+    *[line(w, "none", axis=0, dtypes="f") for w in ("sum", "mean", "prod", "all", "any", "var")], line("sum", "none", axis=1, dtypes="f"),
+    line("sum", "many", axis=1, dtypes="fhi"), line("sum", "many", axis=(0, 1), dtypes="fb"), line("sum", "wide", axis=0, dtypes="f"),
+    line("mean", "wide", axis=0, dtypes="fh"), line("var", "wide", axis=(0, 1), dtypes="f"), line("amax", "many", axis=1, dtypes="f"),
+    line("sum_to", shape=(5,)), line("sum_to", "cube", shape=(3, 1)), line("count_nonzero", "cube", axis=(1,), dtypes=ALL),
+    # extrema
+    *[line(w, "x", axis=axis, dtypes=ALL) for w in ("amax", "amin", "argmax", "argmin") for axis in (0, 1)],
+    line("amax", "cube", axis=(0, 2), keepdims=True, dtypes="fi"), line("argmax", "x", axis=1, keepdims=True, dtypes="f"),
+    line("amax", "none", axis=0, dtypes="f"), line("amin", "none", axis=1, dtypes="f"),
+    *[line("argmedian", "x", axis=axis, omit_nan=omit, dtypes="fhi") for axis in (0, 1) for omit in (False, True)],
+    *[line("argmode", a, axis=axis, dtypes="fhi") for a in ("x", "ranked") for axis in (0, 1)], line("argmode", "cube", axis=1, keepdims=True),
+    line("pick", "x lines", axis=1, dtypes=ALL), line("pick", "x counts5", axis=0), line("place", "picked lines", shape=(3, 5), axis=1, dtypes=ALL),
+    line("place", "row counts5", shape=(3, 5), axis=0),
+    # scans
+    *[line("cumsum", "finite", axis=a, reverse=r, dtypes=ALL) for a in (0, 1) for r in (False, True)],
+    *[line("cumprod", "finite", axis=a, reverse=r, exclusive=e, dtypes="fhi") for a in (0, 1) for r in (False, True) for e in (False, True)],
+    *[line("recurrence", "finite y2", axis=a, reverse=r, dtypes="fh", scale=4) for a in (0, 1) for r in (False, True)],
+    *[line("logcumsumexp", a, axis=1, scale=4) for a in ("finite", "x")], line("logcumsumexp", "cube", axis=0),
+    *[line(w, a, axis=axis, dtypes="fhi") for w in ("argcummax", "argcummin") for a, axis in (("x", 0), ("x", 1), ("cube", 2))],
+    # softmaxes
+    *[line(w, a, axis=1, scale=2) for w in ("softmax", "log_softmax", "logsumexp") for a in ("finite", "x")],
+    *[line(w, "cube", axis=(0, 2), dtypes="f", scale=2) for w in ("softmax", "log_softmax", "logsumexp")],
+    line("logsumexp", "finite", axis=0, keepdims=True, scale=2),
+    # shapes
+    line("reshape", shape=(5, 3)), line("transpose", "cube", axes=(2, 0, 1)), line("mT", "cube"), line("broadcast_to", "row", shape=(2, 3, 5)),
+    line("split", axis=1, sizes=(2, 3)), line("unbind", "cube", axis=1), line("diagonal", "cube", offset=1, axis1=0, axis2=2),
+    line("windows", axis=1, size=3, step=2), line("from_diagonal", "row", shape=(5, 6), offset=1, axis1=0, axis2=1, dtypes=ALL),
+    *[line("sum_windows", "windowed", axis=1, step=s, length=n, dtypes="fhi") for s, n in ((1, 6), (2, 9), (5, 14))],
+    line("sum_windows", "windowed", axis=0, step=2, length=7), line("cat", "x y", axis=1, dtypes=ALL), line("stack", "x y", axis=1, dtypes=ALL),
+    line("flip", axis=(0, 1)), line("roll", shifts=(1, -2), axis=(0, 1)), line("tile", repeats=(2, 1, 2)),
+    # indices
+    line("slice", spec=(1, Ellipsis, (None, None, -2))), line("unslice", "row", spec=(1, Ellipsis), shape=(3, 5), dtypes=ALL),
+    line("index", "x rows", axes=(0,), dtypes=ALL), line("index", "x rows columns", axes=(0, 1)), line("index", "cube at3", axes=(1,)),
+    line("index", "cube at2 at3", axes=(0, 2)), line("index", "x flat", axes=(0, 1)), line("index", "x few", axes=(0,)),
+    line("unindex", "index4 rows", axes=(0,), shape=(3, 5), dtypes=NUMBERS), line("unindex", "index44 rows columns", axes=(0, 1), shape=(3, 5)),
+    line("unindex", "cube2 at3", axes=(1,), shape=(2, 3, 4)), line("unindex", "cube3 at2 at3", axes=(0, 2), shape=(2, 3, 4)),
+    line("unindex", "none few", axes=(0,), shape=(3, 5)), line("unindex", "two flat", axes=(0, 1), shape=(3, 5), dtypes="f"),
+    line("index_put", "x row rows", axes=(0,), dtypes=ALL), line("index_put", "x index44 rows columns", axes=(0, 1)),
+    line("index_put", "cube one at3", axes=(1,)), line("index_put", "cube cube3 at2 at3", axes=(0, 2), dtypes="f"),
+    line("take_along", "x along", axis=1, dtypes=ALL), line("take_along", "x at", axis=0),
+    line("untake_along", "nine along", axis=1, shape=(3, 5), dtypes=NUMBERS), line("put_along", "x nine along", axis=1, dtypes=ALL),
+    *[line("reduce_along", "finite nine along", axis=1, how=h, dtypes=NUMBERS) for h in ("prod", "amax", "amin")],
+    # searching and sorting
+    line("nonzero", "x", dtypes=ALL), line("nonzero", "line"),
+    *[line("argsort", "x", axis=a, descending=d, dtypes=ALL) for a in (0, 1) for d in (False, True)],
+    *[line("argtopk", "x", k=2, axis=a, largest=d, dtypes=ALL) for a in (0, 1) for d in (False, True)],
+    *[line("searchsorted", "sorted line", right=r, dtypes="fhi") for r in (False, True)],
+    *[line("searchsorted", "rowsorted x", right=r, dtypes="fi") for r in (False, True)],
+    line("bincount", "counted", dtypes="f"), line("bincount", "counts weights", minlength=6, dtypes="fd"), line("bincount", "few", dtypes="f"),
+    line("unique", "line", axis=0, dtypes="fhi"), line("unique", "table", axis=0, dtypes="fi?"), line("unique", "table", axis=1, dtypes="f"),
+    line("unique", "counted", axis=0, consecutive=True, dtypes="f"), line("unique", "none", axis=0, dtypes="f"),
+    # products
+    line("matmul", "x5 finite", dtypes="fhbi?"), line("matmul", "cube square", dtypes="fhb"), line("matmul", "cube cubeT"),
+    line("linear", "finite sums"), line("linear", "finite sums three"), line("linear", "cube fours"), line("linear", "row sums", dtypes="f"),
+]  # fmt: skip
+
+ELEMENTS |= {
+    "x5": np.asarray(ELEMENTS["finite"]).T, "cubeT": np.asarray(ELEMENTS["cube"]).swapaxes(1, 2), "three": [1, -2, 3],
+    "fours": np.arange(8).reshape(2, 4) % 3, "nine": np.arange(9).reshape(3, 3) - 4, "two": [[1, 2], [3, 4]],
+    "index4": np.arange(20).reshape(4, 5) % 6, "index44": np.arange(16).reshape(4, 4), "cube2": np.arange(40).reshape(2, 1, 5, 4) % 7,
+    "cube3": np.arange(15).reshape(1, 5, 3), "y2": [[0.5, -1, 2, 1, 0], [1, 1, 2, -1, -2], [-3, 0.5, 0.25, 0, 5]],
+    "rowsorted": np.sort(np.asarray(ELEMENTS["finite"]), 1),
+}  # fmt: skip
+FIXED |= {
+    "shifts1": np.array([3, 1, 2, 7, 5]), "counts5": np.array([0, 2, 1, 2, 0]), "at3": np.array([[0, 2, 2, 1, 0]]),
+    "at2": np.array([[0, 1, 1, 0, -1]]),
+}  # fmt: skip
+
+
+def arrays(args: tuple, dtype: np.dtype) -> list[Any]:
+    """The arguments with the arrays that they name."""
+    made = []
+    for a in args:
+        if not isinstance(a, str):
+            made.append(a)
+        elif a in FIXED:
+            made.append(FIXED[a])
+        else:
+            with np.errstate(all="ignore"):
+                values = np.nan_to_num(np.asarray(ELEMENTS[a], float), posinf=6, neginf=-7) if dtype.kind in "iub" else ELEMENTS[a]
+                made.append(np.asarray(np.asarray(values, float)).astype(dtype))
+    return made

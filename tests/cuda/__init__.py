@@ -1,0 +1,1 @@
+"""Tensors on a CUDA device, real or emulated."""

@@ -1,0 +1,109 @@
+// A stand-in for libcublasLt on the host, with the declarations of cublasLt.h: what test_gemm.py calls through ctypes.
+// One algorithm, no workspace; it insists that every attribute has the size that NVIDIA documents.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <map>
+
+typedef int status;  // 0: success, 7: invalid value, 15: not supported
+struct Desc { int compute, scale; std::map<int, uint64_t> attributes; };
+struct Layout { int type; uint64_t rows, columns; int64_t lead; int32_t batch; int64_t stride; };
+struct Preference { std::map<int, uint64_t> attributes; };
+struct Algorithm { uint64_t data[8]; };
+struct Result { Algorithm algorithm; size_t workspace; status state; float waves; int reserved[4]; };
+static_assert(sizeof(Result) == 96, "as in cublasLt.h");
+
+static void (*wait)();  // for what the emulated device has yet to do
+
+static const uint64_t MAGIC = 0x5eed;
+
+static double read(const void* p, int type, int64_t i) {
+  if (type == 0) return ((const float*)p)[i];
+  if (type == 1) return ((const double*)p)[i];
+  if (type == 2) return (double)((const _Float16*)p)[i];
+  uint32_t bits = (uint32_t)((const uint16_t*)p)[i] << 16;
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+static void write(void* p, int type, int64_t i, double x) {
+  if (type == 0) ((float*)p)[i] = (float)x;
+  else if (type == 1) ((double*)p)[i] = x;
+  else if (type == 2) ((_Float16*)p)[i] = (_Float16)x;
+  else {
+    float value = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    ((uint16_t*)p)[i] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  }
+}
+
+static size_t documented_size(int attribute) { return attribute == 3 || attribute == 4 || attribute == 7 ? 4 : attribute == 8 ? 8 : 0; }
+
+extern "C" {
+void wait_by(void (*function)()) { wait = function; }
+status cublasLtCreate(void** handle) { *handle = new int(1); return 0; }
+status cublasLtMatmulDescCreate(Desc** d, int compute, int scale) { *d = new Desc{compute, scale, {{7, 1}}}; return 0; }
+status cublasLtMatmulDescSetAttribute(Desc* d, int attribute, const void* value, size_t size) {
+  if (size != documented_size(attribute)) return 7;
+  d->attributes[attribute] = 0;
+  memcpy(&d->attributes[attribute], value, size);
+  return 0;
+}
+status cublasLtMatrixLayoutCreate(Layout** l, int type, uint64_t rows, uint64_t columns, int64_t lead) {
+  if (lead < (int64_t)rows) return 7;
+  *l = new Layout{type, rows, columns, lead, 1, 0};
+  return 0;
+}
+status cublasLtMatrixLayoutSetAttribute(Layout* l, int attribute, const void* value, size_t size) {
+  if (attribute == 5 && size == 4) memcpy(&l->batch, value, 4);
+  else if (attribute == 6 && size == 8) memcpy(&l->stride, value, 8);
+  else return 7;
+  return 0;
+}
+status cublasLtMatmulPreferenceCreate(Preference** p) { *p = new Preference; return 0; }
+status cublasLtMatmulPreferenceSetAttribute(Preference* p, int attribute, const void* value, size_t size) {
+  if (size != (attribute == 1 ? 8 : 4)) return 7;
+  memcpy(&p->attributes[attribute], value, size);
+  return 0;
+}
+status cublasLtMatmulPreferenceDestroy(Preference* p) { delete p; return 0; }
+
+status cublasLtMatmulAlgoGetHeuristic(int* handle, Desc* d, Layout* a, Layout* b, Layout* c, Layout* out, Preference* p, int wanted,
+                                      Result* results, int* found) {
+  *found = 0;
+  if (*handle != 1 || wanted != 1 || p->attributes[1] == 0) return 7;
+  if (a->type == 1 && d->attributes[7] != 1) return 15;  // no epilogues in double
+  const bool ta = d->attributes[3], tb = d->attributes[4];
+  const uint64_t m = ta ? a->columns : a->rows, k = ta ? a->rows : a->columns, k2 = tb ? b->columns : b->rows, n = tb ? b->rows : b->columns;
+  if (k != k2 || m != out->rows || n != out->columns || a->batch != out->batch || b->batch != out->batch || c != out) return 7;
+  results[0] = Result{{{MAGIC}}, 0, 0, 1.f, {}};
+  *found = 1;
+  return 0;
+}
+
+status cublasLtMatmul(int* handle, Desc* d, const void* alpha, const void* a, Layout* la, const void* b, Layout* lb, const void* beta,
+                      const void* c, Layout* lc, void* out, Layout* lo, const Algorithm* algorithm, void* workspace, size_t size, void*) {
+  if (*handle != 1 || algorithm->data[0] != MAGIC || !workspace || size != 32u << 20 || c != out || lc != lo) return 7;
+  wait();
+  const double one = read(alpha, d->scale, 0), zero = read(beta, d->scale, 0);
+  if (one != 1 || zero != 0 || d->compute != (lo->type == 1 ? 70 : 68)) return 7;
+  const bool ta = d->attributes[3], tb = d->attributes[4];
+  const int64_t depth = ta ? la->rows : la->columns;
+  const uint64_t epilogue = d->attributes[7];
+  for (int64_t s = 0; s < lo->batch; s++)
+    for (int64_t j = 0; j < (int64_t)lo->columns; j++)
+      for (int64_t i = 0; i < (int64_t)lo->rows; i++) {
+        double x = 0;
+        for (int64_t l = 0; l < depth; l++)
+          x += read(a, la->type, s * la->stride + (ta ? l + i * la->lead : i + l * la->lead)) *
+               read(b, lb->type, s * lb->stride + (tb ? j + l * lb->lead : l + j * lb->lead));
+        if (epilogue & 4) x += read((const void*)d->attributes[8], lo->type, i);
+        if (epilogue & 2) x = x > 0 ? x : 0;
+        if (epilogue & 32) x = 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+        write(out, lo->type, s * lo->stride + i + j * lo->lead, x);
+      }
+  return 0;
+}
+}

@@ -1,0 +1,36 @@
+"""``python -m tests.emulated_cuda SCRIPT [ARGS]``, or ``-m MODULE [ARGS]``: run it with the emulated CUDA device.
+
+SCRIPT may be any program: if it is not Python, the Python processes that it starts get the device.
+"""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+from . import install
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments or arguments == ["-m"]:
+        print(__doc__, file=sys.stderr)
+        return 2
+    install()
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        return 0
+    script = Path(arguments[0])
+    first = script.open("rb").readline()
+    if first.startswith(b"#!") and b"python" not in first:
+        return subprocess.run([str(script.resolve()), *arguments[1:]]).returncode
+    sys.argv = arguments
+    sys.path[0] = str(script.resolve().parent)
+    runpy.run_path(str(script), run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

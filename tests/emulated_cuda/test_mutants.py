@@ -1,0 +1,279 @@
+"""Mistakes planted in the project's own kernels: one checked run of a kernel's case must notice each.
+
+A mutant is a kernel file, or common.cuh, with one piece of text replaced. All mutants of a kernel file are compiled together,
+each in a namespace of its own, because most of the time of a small compilation goes into NVIDIA's headers.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from . import build, cases, kernel
+
+pytestmark = pytest.mark.skipif(build.missing() is not None, reason=str(build.missing()))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old`, which `file` contains, replaced by `new` where it first occurs. `survives`: why nothing can notice."""
+
+    file: str
+    case: str
+    old: str
+    new: str
+    survives: str = ""
+
+
+COMMON, ACTIVATION, SOFTMAX, NORM = "common.cuh", "activation.cu", "softmax.cu", "norm.cu"
+OPTIM, RANDOM, CAST, EMBEDDING, REDUCE = "optim.cu", "random.cu", "cast.cu", "embedding.cu", "reduce.cu"
+SCATTER, POOL, ATTENTION = "scatter.cu", "pool.cu", "attention.cu"
+END = "begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k]"
+
+MUTANTS = [
+    # loops over elements
+    Mutant(COMMON, "Gelu", "k < whole", "k <= whole"),
+    Mutant(COMMON, "Gelu", "k += threads) many", "k += threads - 1) many"),
+    Mutant(COMMON, "Gelu", "packs ? n / Pack<T>::size : 0", "n / Pack<T>::size"),
+    Mutant(COMMON, "Gelu", "whole * Pack<T>::size + thread;", "whole * Pack<T>::size + thread + 1;"),
+    Mutant(COMMON, "Gelu", "i < n; i += threads) one", "i < n - 1; i += threads) one"),
+    Mutant(COMMON, "Gelu", "i < n; i += threads) one", "i <= n; i += threads) one"),
+    Mutant(COMMON, "Gelu", "& 15) == 0", "& 3) == 0"),
+    Mutant(COMMON, "Gelu", "threads = (index_t)gridDim.x * blockDim.x;", "threads = blockDim.x;"),
+    # reductions
+    Mutant(COMMON, "softmax_backward", "lanes = 16; lanes > 0", "lanes = 8; lanes > 0"),
+    Mutant(COMMON, "softmax_backward", "lanes > 0; lanes >>= 1) v = f", "lanes > 1; lanes >>= 1) v = f"),
+    Mutant(COMMON, "softmax_backward", "lanes >>= 1) v = f", "lanes >>= 2) v = f"),
+    Mutant(COMMON, "softmax_backward", "__syncthreads();  // the room", "// the room"),
+    Mutant(COMMON, "squares", "if (lane == 0) room[warp] = v;\n  __syncthreads();", "if (lane == 0) room[warp] = v;"),
+    Mutant(COMMON, "layer_norm", "if (lane == 0) room[warp] = v;", "room[warp] = v;"),
+    Mutant(COMMON, "layer_norm", "if (lane == 0) room[warp] = v;", "if (lane == 1) room[warp + 1] = v;"),
+    Mutant(COMMON, "layer_norm", "if (lane == 0) room[warp] = v;", "if (lane == 0) room[warp] = v; else return v;"),
+    Mutant(COMMON, "layer_norm", "lane < warps ? room[lane] : nothing", "room[lane]"),
+    Mutant(COMMON, "layer_norm", "lane < warps ?", "lane <= warps ?"),
+    Mutant(COMMON, "layer_norm", "lane < warps ?", "lane < warps - 1 ?"),
+    Mutant(COMMON, "layer_norm", "warp = threadIdx.x >> 5", "warp = threadIdx.x >> 4"),
+    Mutant(COMMON, "layer_norm", "if (warps == 1) return v;", "if (warps == 1 || warp == 1) return v;"),
+    Mutant(
+        COMMON,
+        "layer_norm",
+        "if (warps == 1) return v;\n",
+        "",
+        survives="one warp then also goes by shared memory and gets the same sum: slower, not wrong",
+    ),
+    # activation.cu
+    Mutant(ACTIVATION, "Gelu", "store<T>(F::forward(load(x[i]), p, q))", "store<T>(F::forward(load(x[i + 1]), p, q))"),
+    Mutant(ACTIVATION, "Gelu", "aligned(x) && aligned(y),", "aligned(x),"),
+    Mutant(ACTIVATION, "Gelu", "aligned(g) && aligned(saved) &&", "aligned(g) &&"),
+    Mutant(ACTIVATION, "Gelu", "load(s.item[k])", "load(s.item[0])"),
+    Mutant(ACTIVATION, "Gelu", "(bias + i % columns)", "(bias + i)"),
+    Mutant(ACTIVATION, "Gelu", "load(bias[i % columns])", "load(bias[i % columns + 1])"),
+    Mutant(ACTIVATION, "Gelu", "columns % Pack<T>::size == 0 && ", ""),
+    Mutant(ACTIVATION, "Gelu", "*(Pack<T>*)(y + i) = v;", "*(Pack<T>*)(y + i / 8 * 8) = v;"),
+    Mutant(ACTIVATION, "Gelu", "0.3989422804014327", "0.3989422804014327 / 2"),
+    Mutant(ACTIVATION, "Elu", "s > A(0) ? g : g * (s + p)", "s > A(0) ? g : g * s"),
+    # softmax.cu
+    Mutant(SOFTMAX, "softmax_forward", "row < (rows)", "row <= (rows)"),
+    Mutant(SOFTMAX, "softmax_forward", "gridDim.x * (index_t)(blockDim.x >> 5) : gridDim.x", "gridDim.x : gridDim.x"),
+    Mutant(SOFTMAX, "softmax_forward", "+ (threadIdx.x >> 5) : blockIdx.x", "+ (threadIdx.x >> 6) : blockIdx.x"),
+    Mutant(SOFTMAX, "softmax_forward", "a.sum * exp(a.max - m)", "a.sum * exp(m - a.max)"),
+    Mutant(SOFTMAX, "softmax_forward", "  if (m == A(-INFINITY)) return {m, A(0)};\n", ""),
+    Mutant(
+        SOFTMAX,
+        "softmax_forward",
+        "return v;\n  const int lane",
+        "return v;\n  if (threadIdx.x >= 64) return v;\n  const int lane",
+    ),
+    Mutant(SOFTMAX, "softmax_forward", "  __syncthreads();\n  if (lane == 0)", "  if (lane == 0)"),
+    Mutant(SOFTMAX, "softmax_forward", "room[warp] = v;\n  __syncthreads();", "room[warp] = v;"),
+    Mutant(SOFTMAX, "softmax_forward", "room[warp] = v;\n  __syncthreads();", "room[warp] = v;\n  __syncwarp();"),
+    Mutant(SOFTMAX, "softmax_forward", "lane < (threads >> 5) ? room[lane] : Normalizer<A>{A(-INFINITY), A(0)}", "room[lane]"),
+    Mutant(SOFTMAX, "softmax_forward", "c < columns; c += threads) v = join", "c <= columns; c += threads) v = join"),
+    Mutant(SOFTMAX, "softmax_forward", "from = x + row * x_stride", "from = x + row * columns"),
+    Mutant(SOFTMAX, "softmax_forward", "Normalizer<A> room[32]", "Normalizer<A> room[2]"),
+    Mutant(SOFTMAX, "softmax_forward", "const A m = Max()(a.max, b.max)", "const A m = a.max"),
+    Mutant(SOFTMAX, "log_softmax_forward", "load(from[c]) - v.max;", "load(from[c]);"),
+    Mutant(SOFTMAX, "softmax_backward", "sum = threads == 32 ? warp_reduce(sum, Sum()) :", "sum ="),
+    Mutant(SOFTMAX, "softmax_backward", ": block_reduce(sum, A(0), room, Sum())", ": warp_reduce(sum, Sum())"),
+    Mutant(SOFTMAX, "softmax_backward", "*grad = g + row * g_stride", "*grad = g + row * columns"),
+    Mutant(
+        SOFTMAX, "cross_entropy", "if (thread == 0) {\n      const A log_sum", "if (threadIdx.x == 0) {\n      const A log_sum"
+    ),
+    Mutant(SOFTMAX, "cross_entropy", "if (thread == 0) {\n      const A log_sum", "{\n      const A log_sum"),
+    Mutant(SOFTMAX, "cross_entropy", "t >= 0 && t < columns ?", "t >= 0 ?"),
+    Mutant(SOFTMAX, "cross_entropy", "c == t ? A(1)", "c == t + 1 ? A(1)"),
+    Mutant(SOFTMAX, "cross_entropy", "scale[row * scale_stride]", "scale[row]"),
+    Mutant(SOFTMAX, "cross_entropy_of_all", "if (target[row] != ignored) count += A(1);", "count += A(1);"),
+    # norm.cu
+    Mutant(NORM, "layer_norm", "weights[8][33]", "weights[8][31]"),
+    Mutant(NORM, "layer_norm", "  __syncthreads();\n  if (threadIdx.y == 0", "  if (threadIdx.y == 0"),
+    Mutant(NORM, "layer_norm", "begin + chunk < rows ? begin + chunk : rows", "begin + chunk"),
+    Mutant(NORM, "layer_norm", "if (threadIdx.y == 0 && c < columns)", "if (threadIdx.y == 0 && c <= columns)"),
+    Mutant(NORM, "layer_norm", "if (threadIdx.y == 0 && c < columns)", "if (c < columns)"),
+    Mutant(NORM, "layer_norm", "k < 8; ++k", "k < 7; ++k"),
+    Mutant(NORM, "layer_norm", "row += 8", "row += 4"),
+    Mutant(NORM, "layer_norm", "blockIdx.x * 32 + threadIdx.x", "blockIdx.x * 31 + threadIdx.x"),
+    Mutant(NORM, "layer_norm", "(gridDim.y + blockIdx.y)", "blockIdx.y"),
+    Mutant(NORM, "layer_norm", "if (threadIdx.x == 0) {\n      if (!RMS)", "{\n      if (!RMS)"),
+    Mutant(NORM, "layer_norm", "line < lines", "line <= lines"),
+    Mutant(NORM, "layer_norm", "c += gridDim.x * blockDim.x", "c += blockDim.x"),
+    Mutant(NORM, "layer_norm", "plain = block_reduce(plain, A(0), room, Sum()) / columns", "plain = plain / columns"),
+    Mutant(NORM, "rms_norm", "if (weight) v *=", "if (bias) v *="),
+    Mutant(NORM, "rms_norm", "row += gridDim.x", "row += gridDim.x + 1"),
+    # optim.cu
+    Mutant(OPTIM, "adam", END, "begin + CHUNK"),
+    Mutant(OPTIM, "adam", "(low + high + 1) >> 1", "(low + high) >> 1"),
+    Mutant(OPTIM, "adam", "t.first_block[middle] <= (int)", "t.first_block[middle] < (int)"),
+    Mutant(OPTIM, "adam", "high = middle - 1", "high = middle"),
+    Mutant(OPTIM, "adam", "i += blockDim.x", "i += 64"),
+    Mutant(OPTIM, "adam", "#define CHUNK 4096", "#define CHUNK 4000"),
+    Mutant(OPTIM, "adam", "sqrt(most) / root", "sqrt(most) * root"),
+    Mutant(OPTIM, "adam", "if (t.most[k]) {", "{"),
+    Mutant(OPTIM, "sgd", "first ? g : momentum", "momentum"),
+    Mutant(OPTIM, "squares", "if (threadIdx.x == 0) parts", "parts"),
+    Mutant(OPTIM, "total_norm", "by < A(1) ? by : A(1)", "by"),
+    Mutant(OPTIM, "total_norm", "i < count", "i < count - 1"),
+    # random.cu
+    Mutant(RANDOM, "random_words", "philox(block + 1,", "philox(block,"),
+    Mutant(RANDOM, "random_words", "(offset + n + 3) / 4", "(offset + n) / 4"),
+    Mutant(RANDOM, "random_words", "if (i >= 0 && i < n) out", "if (i < n) out"),
+    Mutant(RANDOM, "random_words", "if (i >= 0 && i < n) out", "if (i >= 0 && i <= n) out"),
+    Mutant(RANDOM, "random_words", "round < 10", "round < 9"),
+    Mutant(RANDOM, "dropout", "offset % 8 == 0 &&", ""),
+    Mutant(RANDOM, "dropout", "begin + 8 <= n", "begin + 7 <= n"),
+    Mutant(RANDOM, "dropout", ">= threshold;\n          v.item", "> threshold + 2000000u;\n          v.item"),
+    # cast.cu, embedding.cu, reduce.cu, scatter.cu
+    Mutant(CAST, "cast", "aligned(x) && aligned(y) ?", "aligned(x) ?"),
+    Mutant(CAST, "cast", "k < whole; k += threads", "k <= whole; k += threads"),
+    Mutant(CAST, "cast", "i = whole * size + thread", "i = thread"),
+    Mutant(CAST, "cast", "i / columns * x_stride", "i / columns * columns"),
+    Mutant(EMBEDDING, "embedding", "row >= 0 && row < rows", "row < rows"),
+    Mutant(EMBEDDING, "embedding", "row >= 0 && row < rows", "row >= 0 && row <= rows"),
+    Mutant(EMBEDDING, "embedding", "columns % Pack<T>::size == 0 && ", ""),
+    Mutant(EMBEDDING, "embedding", "atomicExch(bad, 1)", "*bad = 1"),
+    Mutant(EMBEDDING, "embedding", "if (!is_row && bad)", "if (!is_row)"),
+    Mutant(EMBEDDING, "embedding", "k < n * across", "k < n * columns"),
+    Mutant(REDUCE, "sums", "__syncthreads();  // the parts", "// the parts"),
+    Mutant(REDUCE, "sums", "= sum;\n    __syncthreads();", "= sum;"),
+    Mutant(REDUCE, "sums", "(k + 1) * chunk < n ? (k + 1) * chunk : n", "(k + 1) * chunk"),
+    Mutant(REDUCE, "sums", "if (i < inner)\n", ""),
+    Mutant(REDUCE, "sums", "threadIdx.y == 0 && i < inner", "threadIdx.y == 0"),
+    Mutant(REDUCE, "sums", "part[w][threadIdx.x]", "part[w][threadIdx.x + 2]"),
+    Mutant(REDUCE, "sums", "sum = warps ? warp_reduce(sum, Sum()) :", "sum ="),
+    Mutant(REDUCE, "sums", "if (thread == 0) out", "if (threadIdx.x == 0) out"),
+    Mutant(REDUCE, "sums", "item += gridDim.x", "item += 4"),
+    Mutant(SCATTER, "scatter", "if (place < 0 || place >= places) return;", "if (place < 0) return;"),
+    Mutant(SCATTER, "scatter", "begin > 0 && sorted[begin - 1] == sorted[begin]", "sorted[begin - 1] == sorted[begin]"),
+    Mutant(SCATTER, "scatter", "j + 1 < n && sorted", "sorted"),
+    Mutant(SCATTER, "scatter", "head = false;", ""),
+    Mutant(SCATTER, "scatter", "if (end >= n) continue;", "if (end > n) continue;"),
+    Mutant(SCATTER, "scatter", "if (begin > 0 && sorted[begin - 1] == place) continue;", ""),
+    Mutant(SCATTER, "scatter", "next < chunks && ", ""),
+    Mutant(SCATTER, "scatter", "goes_on && j + 1 < end) continue", "goes_on) continue"),
+    # pool.cu
+    Mutant(POOL, "max_pool", "if (h < 0 || h >= w.height) continue;", "if (h < 0) continue;"),
+    Mutant(POOL, "max_pool", "if (v < 0 || v >= w.width) continue;", "if (v >= w.width) continue;"),
+    Mutant(POOL, "max_pool", "value > best ||", "value >= best ||"),
+    Mutant(POOL, "max_pool", "|| (value != value && best == best)", ""),
+    Mutant(POOL, "max_pool", "if (which) which", "which"),
+    Mutant(POOL, "max_pool", "(i + pad) / stride < outputs ?", "(i + pad) / stride <= outputs ?"),
+    Mutant(POOL, "max_pool", "beyond > 0 ? (beyond + stride - 1) / stride : 0", "beyond > 0 ? (beyond + stride) / stride : 0"),
+    Mutant(POOL, "max_pool", "k % w.kernel_w * w.dilation_w", "k % w.kernel_w"),
+    Mutant(POOL, "average_pool", "left = left > 0 ? left : 0;", ""),
+    Mutant(POOL, "average_pool", "if (v >= 0 && v < w.width) sum", "if (v < w.width) sum"),
+    # attention.cu
+    Mutant(ATTENTION, "attention", "key0 += TILE) {\n    __syncthreads();", "key0 += TILE) {"),
+    Mutant(ATTENTION, "attention", "values);\n    __syncthreads();", "values);"),
+    Mutant(ATTENTION, "attention", "__syncwarp();  // a row", "// a row"),
+    Mutant(ATTENTION, "attention", "query >= s.queries || key >= s.keys ||", "query >= s.queries ||"),
+    Mutant(ATTENTION, "attention", "query >= s.queries || key >= s.keys ||", "key >= s.keys ||"),
+    Mutant(ATTENTION, "attention", "key > query", "key >= query"),
+    Mutant(ATTENTION, "attention", "first + r < rows && d < size", "d < size"),
+    Mutant(ATTENTION, "attention", "first + r < rows && d < size", "first + r < rows"),
+    Mutant(ATTENTION, "attention", "acc[d] *= shrink", "acc[d] *= A(1)"),
+    Mutant(ATTENTION, "attention", "top = lanes_reduce(top, LANES, Max());", ""),
+    Mutant(ATTENTION, "attention", "top = lanes_reduce(top, LANES, Max());", "top = max;"),
+    Mutant(ATTENTION, "attention", "if (query >= s.queries) return;", ""),
+    Mutant(ATTENTION, "attention", "if (lane == 0) norm[at]", "norm[at]"),
+    Mutant(ATTENTION, "attention", "top == A(-INFINITY) ? A(0) : top", "top"),
+    Mutant(ATTENTION, "attention", "query0 = s.causal ? key0 : 0", "query0 = key0"),
+    Mutant(ATTENTION, "attention", "by = lanes >> 1; by > 0", "by = lanes >> 2; by > 0"),
+    Mutant(ATTENTION, "attention", "if (key >= s.keys) return;", ""),
+    Mutant(ATTENTION, "attention", "slope[row][r] = d;\n    }\n    __syncwarp();", "slope[row][r] = d;\n    }"),
+    Mutant(
+        ATTENTION,
+        "attention",
+        "s.causal && query0 + TILE < s.keys ? query0 + TILE : s.keys",
+        "s.keys",
+        survives="keys that no query of the tile sees add nothing: slower, not wrong",
+    ),
+]
+
+
+@functools.cache
+def case_of(mutant: Mutant) -> cases.Case:
+    """The case that runs, in float32 where there are several."""
+    found = [c for c in cases.all_cases() if c.name == mutant.case]
+    return next((c for c in found if c.type == "float"), found[0])
+
+
+def text_of(mutant: Mutant, file: str) -> str:
+    """A file of the kernels, with the mistake if it belongs there, without what cannot be in a namespace."""
+    text = (cases.KERNELS / file).read_text()
+    if file == mutant.file:
+        assert mutant.old in text, f"{file} does not contain {mutant.old!r}"
+        text = text.replace(mutant.old, mutant.new, 1)
+    text = re.sub(r"^#(include|pragma once).*$", "", text, flags=re.MULTILINE)
+    return f'#line 1 "{file}"\n{text}'.replace('extern "C" ', "")
+
+
+def qualified(name: str, number: int) -> str:
+    """The name expression of a kernel, and of what it is instantiated for, in the namespace of a mutant."""
+    name = re.sub(r"\b([A-Z]\w*|\w+_t)\b(?=[,>])", rf"mutant{number}::\1", name)
+    return f"mutant{number}::{name}"
+
+
+@functools.cache
+def module_of(file: str) -> kernel.Module:
+    """All mutants that are run by cases of a kernel file."""
+    source, names = "#include <cuda_bf16.h>\n#include <cuda_fp16.h>\n", []
+    for number, mutant in enumerate(MUTANTS):
+        case = case_of(mutant)
+        if case.file == file:
+            text = "\n".join(text_of(mutant, part) for part in (COMMON, file))
+            source += f"#undef CHUNK\n#undef THREADS\nnamespace mutant{number} {{\n{text}\n}}\n"
+            names += [qualified(name, number) for name in case.names]
+    return kernel.Module(build.build(source, f"mutants of {file}", names, checked=True, discover=False))
+
+
+def run(number: int) -> BaseException | None:
+    """What a mutant's case raises."""
+    case = case_of(MUTANTS[number])
+    module = module_of(case.file)
+    before = kernel.configure(timeout_ms=300)
+    try:
+        case.run(lambda name: module[qualified(name, number)])
+    except (kernel.KernelError, AssertionError) as error:
+        return error
+    finally:
+        kernel.configure(**vars(before))
+    return None
+
+
+@pytest.mark.parametrize("number", range(len(MUTANTS)), ids=lambda n: f"{MUTANTS[n].file}-{n}")
+def test_mutant_is_noticed(number: int) -> None:
+    mutant = MUTANTS[number]
+    error = run(number)
+    if mutant.survives:
+        assert error is None, f"noticed after all: {error}"
+    else:
+        assert error is not None, f"not noticed: {mutant}"
+
+
+def test_score() -> None:
+    noticed = [m for m in MUTANTS if not m.survives]  # the test above holds each to that
+    assert len(noticed) >= 0.95 * len(MUTANTS)
+    assert len(MUTANTS) >= 140
