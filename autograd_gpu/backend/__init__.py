@@ -71,7 +71,7 @@ def _gpu() -> ModuleType:
     """The vocabulary on CuPy, which is not imported before it is needed."""
     reason = why_not()
     if reason is not None:
-        raise RuntimeError(f"CUDA is not available: {reason}")
+        raise RuntimeError(f"device 'cuda' is not available: {reason}")
     import cupy
 
     from . import gpu

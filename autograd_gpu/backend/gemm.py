@@ -374,7 +374,6 @@ class _Products:
     def agrees(self, a: Any, b: Any, bias: Any, activation: str | None) -> bool:
         import cupy
 
-
         ours = self(a, b, bias, activation, None)
 
         if ours is None:

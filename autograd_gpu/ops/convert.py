@@ -140,6 +140,8 @@ def to(
     tensor([1, 2])
     """
     dtype, device = _destination(args, dtype, device)
+    if device is not None and device.type == "cuda" and device.index is None:
+        device = backend.Device("cuda", backend.current_index())
     t = self
     if device is not None and device != self.device and not (device.type == "cpu" == self.device.type):
         if self.node is not None:

@@ -17,7 +17,7 @@ FULL = frozenset(np.dtype(t) for t in ("float32", "float64", "complex64", "compl
 def matmul(a: Any, b: Any) -> Any:
     """The product of matrices, over broadcast leading dimensions. Both have two dimensions or more."""
     if a.ndim == b.ndim == 2:
-        if a.dtype in FULL:
+        if a.dtype in FULL and b.__class__ is a.__class__:  # `dot` would ask an array of another device for its elements
             return a.dot(b)
     elif b.ndim == 2 and a.flags.c_contiguous:  # one large product instead of many small ones
         return matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[1:])
@@ -28,7 +28,7 @@ def matmul(a: Any, b: Any) -> Any:
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """x times the transpose of `weight`, a matrix (out, in), plus `bias`, for leading dimensions of x, at least one."""
-    if x.ndim == 2 and x.dtype in FULL:
+    if x.ndim == 2 and x.dtype in FULL and weight.__class__ is x.__class__:
         out = x.dot(weight.T)
     else:
         out = matmul(x, weight.T)

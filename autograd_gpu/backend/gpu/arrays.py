@@ -24,7 +24,18 @@ __all__ = [
 ]  # fmt: skip
 
 zeros, ones, empty, full, arange = cupy.zeros, cupy.ones, cupy.empty, cupy.full, cupy.arange
-zeros_like, ones_like = cupy.zeros_like, cupy.ones_like
+
+
+def zeros_like(x: Any) -> Any:
+    """Zeros of the shape and dtype of x."""
+    on_device(x)
+    return cupy.zeros_like(x)
+
+
+def ones_like(x: Any) -> Any:
+    """Ones of the shape and dtype of x."""
+    on_device(x)
+    return cupy.ones_like(x)
 
 
 def asarray(x: Any, dtype: Any = None) -> Any:

@@ -93,12 +93,12 @@ class Fold:
     CuPy gives each result to one block of threads; a long reduction with few results therefore goes in parts, always the same
     ones for a shape, so that results repeat. `n` in `post` is the number of elements that went into each result."""
 
-    def __init__(self, name: str, map: str, fold: str, identity: str, post: str = "y = O(a)", kind: str = "A", preamble: str = ""):
-        preamble = f"{WIDE}{_A}{preamble}"
+    def __init__(self, name: str, map: str, fold: str, identity: str, post: str = "y = O(a)", kind: str = "A"):
 
         def kernel(suffix: str, map: str, post: str) -> Any:
             return cupy.ReductionKernel(
-                "T x, float64 n", "O y", map, fold, post, identity, f"autograd_gpu_{name}{suffix}", reduce_type=kind, preamble=preamble
+                "T x, float64 n", "O y", map, fold, post, identity, f"autograd_gpu_{name}{suffix}",
+                reduce_type=kind, preamble=WIDE + _A,
             )  # fmt: skip
 
         self.whole = kernel("", map, post)
@@ -114,7 +114,8 @@ class Fold:
         kept = [1 if i in axes else m for i, m in enumerate(x.shape)]
         out = cupy.empty(kept, dtype)
         if out.size:
-            if self.parted and n >= _LONG and out.size <= _FEW and x.flags.c_contiguous and axes == (*range(axes[0], axes[-1] + 1),):
+            neighbours = axes == (*range(axes[0], axes[-1] + 1),) if axes else False
+            if self.parted and n >= _LONG and out.size <= _FEW and neighbours and x.flags.c_contiguous:
                 self._in_parts(x, axes, n, out)
             else:
                 self.whole(x, float(n), out=out, axis=axes, keepdims=True)

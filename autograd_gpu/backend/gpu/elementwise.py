@@ -60,7 +60,10 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 # C's % and / are those of truncation, for floats fmod. As in Python and NumPy, quotient and remainder fit together.
 _DIVISION = """
-template <class A> __device__ A rest_of(A a, A b) { A r = fmod(a, b); return r != 0 && (r < 0) != (b < 0) ? r + b : r == 0 ? copysign(A(0), b) : r; }
+template <class A> __device__ A rest_of(A a, A b) {
+  const A r = fmod(a, b);
+  return r == 0 ? copysign(A(0), b) : (r < 0) != (b < 0) && r == r ? r + b : r;
+}
 template <> __device__ long long rest_of(long long a, long long b) {
   if (b == 0 || b == -1) return 0;
   const long long r = a % b;
@@ -180,7 +183,8 @@ def rsqrt(x: Any) -> Any:
 
 _lerp = elementwise(
     "lerp", "T a_, T end_, T weight", "T out",
-    "const A a = A(a_), end = A(end_), w = A(weight), step = end - a;\nout = T((w < 0 ? -w : w) < A(0.5) ? a + w * step : end - step * (1 - w));",
+    "const A a = A(a_), end = A(end_), w = A(weight), step = end - a;\n"
+    "out = T((w < 0 ? -w : w) < A(0.5) ? a + w * step : end - step * (1 - w));",
 )  # fmt: skip
 
 

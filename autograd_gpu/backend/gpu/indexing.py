@@ -102,7 +102,9 @@ def _positions(indices: tuple, axes: tuple[int, ...], shape: tuple[int, ...]) ->
     return total
 
 
-_wrapped = elementwise("wrapped", "T i_, int64 size", "int64 out", "const long long k = (long long)i_ % size; out = k < 0 ? k + size : k;")
+_wrapped = elementwise(
+    "wrapped", "T i_, int64 size", "int64 out", "const long long k = (long long)i_ % size; out = k < 0 ? k + size : k;"
+)
 _joined = elementwise(
     "joined", "int64 before, T i_, int64 size", "int64 out",
     "const long long k = (long long)i_ % size; out = before * size + (k < 0 ? k + size : k);",

@@ -40,7 +40,9 @@ def _raw(seed: int, offset: int, n: int, dtype: Any) -> Any:
     return _words(seed, offset // 2, n) if dtype == float64 else _halves(seed, offset, n)
 
 
-_uniform = elementwise("uniform", "U h, int32 shift, float64 add, float64 scale", "T out", "out = T((A(h >> shift) + A(add)) * A(scale));")
+_uniform = elementwise(
+    "uniform", "U h, int32 shift, float64 add, float64 scale", "T out", "out = T((A(h >> shift) + A(add)) * A(scale));"
+)
 
 
 def random_uniform(seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -22,7 +22,8 @@ _any = Fold("any", "x != T(0)", "a || b", "false", kind="bool")
 _count = Fold("count", "x != T(0) ? 1 : 0", "a + b", "0", kind="long long")
 _var = cupy.ReductionKernel(
     "T x, M mean, float64 n", "O y", "squared(A(x) - A(mean))", "a + b", "y = O(a / A(n))", "A(0)", "autograd_gpu_var",
-    reduce_type="A", preamble=f"{WIDE}typedef typename Wide<T>::type A;\ntemplate <class A> __device__ A squared(A d) {{ return d * d; }}",
+    reduce_type="A",
+    preamble=f"{WIDE}typedef typename Wide<T>::type A;\ntemplate <class A> __device__ A squared(A d) {{ return d * d; }}",
 )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from cupy.lib.stride_tricks import as_strided
 from .build import elementwise, on_device
 
 __all__ = [
-    "address", "broadcast_to", "cat", "contiguous", "diagonal", "flip", "from_diagonal", "mT", "reshape", "roll", "split", "stack",
-    "sum_windows", "tile", "transpose", "unbind", "windows",
+    "address", "broadcast_to", "cat", "contiguous", "diagonal", "flip", "from_diagonal", "mT", "reshape", "roll", "split",
+    "stack", "sum_windows", "tile", "transpose", "unbind", "windows",
 ]  # fmt: skip
 
 # -- views -------------------------------------------------------------------------------------------------------------
