@@ -380,12 +380,14 @@ class _Peak:
             name = "autograd_gpu.cuda"
 
             def malloc_postprocess(self, **event: Any) -> None:
+                """Count what was allocated."""
                 index = event["device_id"]
                 used = peak.used[index] = peak.used.get(index, 0) + event["mem_size"]
                 if used > peak.most.get(index, 0):
                     peak.most[index] = used
 
             def free_postprocess(self, **event: Any) -> None:
+                """Count what was freed."""
                 index = event["device_id"]
                 peak.used[index] = peak.used.get(index, 0) - event["mem_size"]
 

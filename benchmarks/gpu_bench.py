@@ -186,9 +186,9 @@ def products(sizes: list[int], dtypes: list[str], repeats: int, calls: int, ends
             x = ag.tensor(np.random.default_rng(0).standard_normal((n, n)), dtype=getattr(ag, dtype), device="cuda")
             a, bias = x.data, x.data[0].copy()
             contenders: dict[str, Callable] = {
-                "autograd_gpu": lambda a=a: gemm.gemm(a, a),
-                "autograd_gpu, transposed": lambda a=a: gemm.gemm(a, a.T),
-                "autograd_gpu, bias and relu": lambda a=a, bias=bias: gemm.gemm(a, a, bias=bias, activation="relu"),
+                "autograd_gpu": lambda a=a: gemm.multiply(a, a),
+                "autograd_gpu, transposed": lambda a=a: gemm.multiply(a, a.T),
+                "autograd_gpu, bias and relu": lambda a=a, bias=bias: gemm.multiply(a, a, bias=bias, activation="relu"),
                 "cupy": lambda a=a: cupy.matmul(a, a),
             }
             if torch is not None:

@@ -1,4 +1,4 @@
-"""Whether CUDA can be used and, if not, what is missing and how to get it. Nothing here imports CuPy before it is known to load."""
+"""Whether CUDA can be used and, if not, what is missing and how to get it. CuPy is not imported before it is known to load."""
 
 from __future__ import annotations
 

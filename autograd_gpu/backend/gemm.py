@@ -76,7 +76,7 @@ class _Kind(NamedTuple):
     tf32: bool
 
 
-def gemm(a: Any, b: Any, *, bias: Any = None, activation: str | None = None, out: Any = None) -> Any:
+def multiply(a: Any, b: Any, *, bias: Any = None, activation: str | None = None, out: Any = None) -> Any:
     """The product of matrices a (..., m, k) and b (..., k, n), over broadcast leading dimensions, on the current stream.
 
     bias        (n,), added to each row
@@ -372,7 +372,6 @@ class _Products:
         return not wrong
 
     def agrees(self, a: Any, b: Any, bias: Any, activation: str | None) -> bool:
-        import cupy
 
         ours = self(a, b, bias, activation, None)
 

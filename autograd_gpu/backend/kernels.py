@@ -143,7 +143,7 @@ def _templates(pattern: re.Pattern, file: str) -> dict[str, Template]:
 
 
 @cache
-def kernels(file: str) -> dict[str, Template]:
+def templates(file: str) -> dict[str, Template]:
     """The kernels of a file by name."""
     return _templates(_KERNEL, file)
 
@@ -218,9 +218,9 @@ def signature(file: str, name: str) -> list[Parameter]:
 
     Raises TypeError if the file has no such kernel or the arguments are too few or too many."""
     head, arguments = _parts(name)
-    if head not in kernels(file):
-        raise TypeError(f"{file} has no kernel {head}: it has {', '.join(kernels(file))}")
-    template = kernels(file)[head]
+    if head not in templates(file):
+        raise TypeError(f"{file} has no kernel {head}: it has {', '.join(templates(file))}")
+    template = templates(file)[head]
     bound = _bind(f"{file}: {name}", template, arguments)
     parameters = []
     for text in _split(template.body):
@@ -249,7 +249,7 @@ def kernel(file: str, name: str) -> Callable:
 def _kernel(file: str, name: str) -> Callable:
     parameters = signature(file, name)
     head, arguments = _parts(name)
-    template = kernels(file)[head]
+    template = templates(file)[head]
     module = _module(file, template.text, ",".join(arguments))
     return _launcher(f"{file}: {name}", parameters, module.get_function(name))
 
@@ -258,7 +258,7 @@ def _kernel(file: str, name: str) -> Callable:
 def _module(file: str, text: str, arguments: str) -> Any:
     import cupy
 
-    names = [f"{name}<{arguments}>" for name, template in kernels(file).items() if template.text == text]
+    names = [f"{name}<{arguments}>" for name, template in templates(file).items() if template.text == text]
     return cupy.RawModule(code=source(file), options=OPTIONS, name_expressions=names if text else None)
 
 

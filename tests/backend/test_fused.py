@@ -36,7 +36,7 @@ def cupy(cuda_device):
 
 @pytest.fixture
 def fused(cupy):
-    return import_module("autograd_gpu.backend.gpu.fused")  # in the package, `fused` is its table
+    return import_module("autograd_gpu.backend.gpu.fusions")
 
 
 def normal(shape: tuple[int, ...], dtype: np.dtype, scale: float = 1.0, seed: int = 0) -> np.ndarray:

@@ -77,8 +77,8 @@ def same(ours: Any, theirs: Any, scale: float) -> None:
 # On an emulated device each dtype is a kernel to compile, half a second each. So there the others than the first are for the
 # words below, one or more of each way in which words are written. AUTOGRAD_GPU_EVERY_DTYPE=1 runs all, as does a real device.
 EVERY_DTYPE = {
-    "add", "argmax", "argsort", "asarray", "astype", "clamp", "cumsum", "exp", "gelu", "index", "index_put", "linear", "logsumexp",
-    "matmul", "mean", "nan_to_num", "pow", "remainder", "sign", "softmax", "sum", "unindex",
+    "add", "argmax", "argsort", "asarray", "astype", "clamp", "cumsum", "exp", "gelu", "index", "index_put", "linear",
+    "logsumexp", "matmul", "mean", "nan_to_num", "pow", "remainder", "sign", "softmax", "sum", "unindex",
     "var", "where",
 }  # fmt: skip
 THOROUGH = not installed() or os.environ.get("AUTOGRAD_GPU_EVERY_DTYPE") == "1"
@@ -89,7 +89,6 @@ def cases() -> Iterator[Any]:
     for case in LINES:
         for letter in case.dtypes if THOROUGH or case.word in EVERY_DTYPE else case.dtypes[0]:
             yield pytest.param(case, letter, id=f"{case.word}-{'-'.join(str(a) for a in case.args)}-{letter}")
-
 
 
 @pytest.mark.parametrize("case, letter", list(cases()))
@@ -124,8 +123,8 @@ def test_each_word_has_a_line() -> None:
 
 
 VIEWS = {
-    "reshape", "transpose", "mT", "broadcast_to", "split", "unbind", "diagonal", "windows", "slice", "clone", "contiguous", "flip",
-    "astype",
+    "reshape", "transpose", "mT", "broadcast_to", "split", "unbind", "diagonal", "windows", "slice", "clone",
+    "contiguous", "flip", "astype",
 }  # fmt: skip
 
 
@@ -184,6 +183,8 @@ def test_copies_and_memory(gpu: Any) -> None:
     x = gpu.from_host(np.arange(6, dtype=np.float32).reshape(2, 3), device)
     assert gpu.device_of(x) == Device("cuda", 0) and isinstance(gpu.to_host(x), np.ndarray)
     assert gpu.memory(x[1:].reshape(-1)[::2]) is x and gpu.memory(x) is x
+    views = gpu.diagonal(x, offset=0, axis1=0, axis2=1), gpu.windows(x, axis=1, size=2, step=1)
+    assert all(gpu.memory(v) is x for v in views)
     assert gpu.address(x[1:]) == gpu.address(x) + 12
     assert backend.move(x, device) is x and backend.move(x, Device("cuda:0")) is x
     assert isinstance(backend.move(x, backend.CPU), np.ndarray)

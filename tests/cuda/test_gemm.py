@@ -100,7 +100,7 @@ def test_products(way: str, cupy: Any, dtype: np.dtype):
         for with_bias, activation in EPILOGUES:
             bias = rng.normal(size=b.shape[-1]).astype(dtype) if with_bias else None
             on_device = None if bias is None else cupy.asarray(bias)
-            got = gemm.gemm(a, b, bias=on_device, activation=activation)
+            got = gemm.multiply(a, b, bias=on_device, activation=activation)
             wanted = expected(*cut(*host), bias, activation)
             assert got.dtype == dtype and got.shape == wanted.shape, name
             np.testing.assert_allclose(got.get().astype("f8"), wanted, rtol=CLOSE[dtype], atol=4 * CLOSE[dtype], err_msg=name)
@@ -112,16 +112,16 @@ def test_out_and_what_else_is_asked(way: str, cupy: Any):
     a, b = cupy.arange(6.0).reshape(2, 3), cupy.arange(12.0).reshape(3, 4)
     wanted = a.get() @ b.get()
     for out in (cupy.empty((2, 4)), cupy.empty((4, 2)).T, cupy.empty((2, 8))[:, ::2]):
-        assert gemm.gemm(a, b, out=out) is out
+        assert gemm.multiply(a, b, out=out) is out
         assert np.array_equal(out.get(), wanted)
-    assert gemm.gemm(a[:, :0], b[:0]).get().tolist() == np.zeros((2, 4)).tolist()
-    assert gemm.gemm(a[:0], b).shape == (0, 4)
+    assert gemm.multiply(a[:, :0], b[:0]).get().tolist() == np.zeros((2, 4)).tolist()
+    assert gemm.multiply(a[:0], b).shape == (0, 4)
     integers = cupy.arange(6).reshape(2, 3)
-    assert np.array_equal(gemm.gemm(integers, integers.T).get(), integers.get() @ integers.get().T)
+    assert np.array_equal(gemm.multiply(integers, integers.T).get(), integers.get() @ integers.get().T)
     with pytest.raises(ValueError, match="cannot be multiplied"):
-        gemm.gemm(a, a)
+        gemm.multiply(a, a)
     with pytest.raises(ValueError, match="activation"):
-        gemm.gemm(a, b, activation="softmax")
+        gemm.multiply(a, b, activation="softmax")
 
 
 def test_a_library_that_errs_is_not_used(library: Any, cupy: Any, monkeypatch: pytest.MonkeyPatch, cuda_mode: str):
@@ -136,7 +136,7 @@ def test_a_library_that_errs_is_not_used(library: Any, cupy: Any, monkeypatch: p
         with monkeypatch.context() as m:
             m.setattr(gemm, name, value)
             with pytest.warns(RuntimeWarning, match=message):
-                first = gemm.gemm(a, b)
+                first = gemm.multiply(a, b)
             assert np.array_equal(first.get(), np.full((2, 4), 3))
-            assert np.array_equal(gemm.gemm(a, b).get(), np.full((2, 4), 3))  # in silence
+            assert np.array_equal(gemm.multiply(a, b).get(), np.full((2, 4), 3))  # in silence
     gemm._products.cache_clear()

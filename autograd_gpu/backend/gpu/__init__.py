@@ -20,6 +20,8 @@ from .activation import *
 from .arrays import *
 from .elementwise import *
 from .extremum import *
+from .fusions import FUSED as fused  # name of an op -> (forward, backward), faster than its rule where they do not decline
+from .fusions import Bucket, adam_, bucket_dtype, sgd_
 from .indexing import *
 from .linalg import *
 from .reduce import *
@@ -27,6 +29,3 @@ from .scan import *
 from .shape import *
 from .softmaxes import *
 from .special import *
-
-from .fused import FUSED as fused  # name of an op -> (forward, backward), faster than its rule where they do not decline
-from .fused import Bucket, adam_, bucket_dtype, sgd_

@@ -7,7 +7,7 @@ from typing import Any
 
 import cupy
 
-from ..gemm import gemm as product
+from ..gemm import multiply as product
 from .build import on_device
 
 __all__ = ["gemm", "linear", "matmul"]

@@ -6,7 +6,6 @@ from math import prod
 from typing import Any
 
 import cupy
-from cupy.lib.stride_tricks import as_strided
 
 from .build import elementwise, on_device
 
@@ -53,6 +52,13 @@ def unbind(x: Any, *, axis: int) -> list[Any]:
     return [x[(*head, i, ...)] for i in range(x.shape[axis])]
 
 
+def _strided(x: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """A view with other strides. CuPy's as_strided does not note of which array it is a view, and `memory` must know."""
+    view = x[...]
+    view._set_shape_and_strides(shape, strides, True, True)
+    return view
+
+
 def diagonal(x: Any, *, offset: int, axis1: int, axis2: int) -> Any:
     """A view of the elements where the place in axis2 is that in axis1 plus `offset`, as a new last dimension."""
     rows, columns = x.shape[axis1], x.shape[axis2]
@@ -64,7 +70,7 @@ def diagonal(x: Any, *, offset: int, axis1: int, axis2: int) -> Any:
     x = x[tuple(start)]
     others = [i for i in range(x.ndim) if i not in (axis1, axis2)]
     shape, strides = [x.shape[i] for i in others], [x.strides[i] for i in others]
-    return as_strided(x, (*shape, length), (*strides, x.strides[axis1] + x.strides[axis2]))
+    return _strided(x, (*shape, length), (*strides, x.strides[axis1] + x.strides[axis2]))
 
 
 def windows(x: Any, *, axis: int, size: int, step: int) -> Any:
@@ -73,7 +79,7 @@ def windows(x: Any, *, axis: int, size: int, step: int) -> Any:
     count = (x.shape[axis] - size) // step + 1
     shape = (*x.shape[:axis], count, *x.shape[axis + 1 :], size)
     strides = (*x.strides[:axis], x.strides[axis] * step, *x.strides[axis + 1 :], x.strides[axis])
-    return as_strided(x, shape, strides)
+    return _strided(x, shape, strides)
 
 
 # -- what undoes them: the sum of what came from each place --------------------------------------------------------------
