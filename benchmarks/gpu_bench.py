@@ -386,7 +386,7 @@ def launch(small: bool) -> None:
         print(f"kernel: {name}")
     known = {name.partition("<")[0] for name in made}
     for file in loader.files():
-        for name in loader.kernels(file):
+        for name in loader.templates(file):
             if f"{file}: {name}" not in known:
                 print(f"not launched: {file}: {name}")
 

@@ -138,7 +138,8 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
     node = entry[0]
     if node.__class__ is Fan:
         xp = words if create else node.plan.xp
-        mode.constants = node.plan.xp
+        if create:
+            mode.constants = node.plan.xp
         entry[1] = [xp.zeros(*node.outs[k]) if g is None and node.outs[k] is not None else g for k, g in enumerate(entry[1])]
     elif node.__class__ is not Node and node.hooks:
         g = _call_hooks(node.hooks, create, entry[1] if create else Tensor(_fitted(entry[1], node.hooks)))

@@ -6,6 +6,7 @@ import warnings
 from math import prod
 from typing import Any
 
+from .. import backend
 from ..core.graph import words
 from ..core.primitive import linear, primitive
 from ..core.tensor import Tensor
@@ -37,9 +38,14 @@ def _column(target: Any) -> tuple[int, ...]:
     return (target.shape[0], 1, *target.shape[1:])
 
 
+def _counting(xp: Any, n: int, like: Any) -> Any:
+    """0, 1, ..., n - 1 on the device of `like`."""
+    return Tensor(backend.of(like.data.__class__).arange(n)) if xp is words else xp.arange(n)
+
+
 def _one_hot(xp: Any, target: Any, classes: int, dtype: Any) -> Any:
     """One where the class is the target's, else zero: (N, C, d1, ...)."""
-    numbers = xp.reshape(xp.arange(classes), shape=(classes,) + (1,) * (target.ndim - 1))
+    numbers = xp.reshape(_counting(xp, classes, target), shape=(classes,) + (1,) * (target.ndim - 1))
     return xp.astype(xp.reshape(target, shape=_column(target)) == numbers, dtype=dtype)
 
 
