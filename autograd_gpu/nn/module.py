@@ -15,7 +15,7 @@ from typing import Any
 from ..backend import Device
 from ..backend.promotion import category
 from ..core.fast import placed, site
-from ..core.graph import ours, touch
+from ..core.graph import touch
 from ..core.tensor import Handle, Tensor
 from .parameter import Parameter
 
@@ -49,6 +49,7 @@ class Module:
 
     def __init__(self) -> None:
         attributes = self.__dict__
+        placed[0] = True
         attributes["training"] = True
         for kind in KINDS:
             attributes[kind] = {}
@@ -64,14 +65,11 @@ class Module:
             return self._call_hooked(args, kwargs) if before is None else self._call_aside(args, kwargs)
         if before is None and self._ours:  # see core.fast NOTE [Site]
             frame = _getframe(1)
-            code = frame.f_code
-            if not ours[code.co_filename]:
-                placed[0] = True
-                site.place = code, frame.f_lasti
-                try:
-                    return self.forward(*args, **kwargs)
-                finally:
-                    site.place = None
+            site.place = frame.f_code, frame.f_lasti
+            try:
+                return self.forward(*args, **kwargs)
+            finally:
+                site.place = None
         elif before is not None and not self._ours:
             return self._call_aside(args, kwargs)
         return self.forward(*args, **kwargs)
