@@ -94,7 +94,7 @@ def grad(
         return tuple(found)
     if materialize_grads:
         return tuple(
-            Tensor(of(x.data.__class__).zeros(x.data.shape, x.data.dtype)).requires_grad_(create_graph) if g is None else g
+            Tensor(of(x.array.__class__).zeros(x.array.shape, x.array.dtype)).requires_grad_(create_graph) if g is None else g
             for g, x in zip(found, inputs, strict=True)
         )
     if not allow_unused:

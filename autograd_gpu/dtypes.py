@@ -88,7 +88,7 @@ def result_type(tensor1: Any, tensor2: Any) -> np.dtype:
     >>> ag.result_type(ag.tensor([1, 2]), 1.0)
     dtype('float32')
     """
-    return promotion.result_type([getattr(x, "data", x) if hasattr(x, "node") else x for x in (tensor1, tensor2)])
+    return promotion.result_type([getattr(x, "array", x) if hasattr(x, "node") else x for x in (tensor1, tensor2)])
 
 
 def can_cast(from_: Any, to: Any) -> builtins.bool:

@@ -52,7 +52,7 @@ class _Plan:
         self.backward = op.backward
         self.needed = [i for i, needs in enumerate(ctx.needs_input_grad) if needs]
         self.count = len(inputs)
-        self.like = [(inputs[i].data.shape, inputs[i].data.dtype) for i in self.needed]
+        self.like = [(inputs[i].array.shape, inputs[i].array.dtype) for i in self.needed]
         self.sources: list[tuple[str, Any]] = []
         self.names: list[str] = []
 
@@ -69,7 +69,7 @@ class _Plan:
             else:
                 self.sources.append(("node", None if t is None else t.node))
             self.names.append(f"saved tensor {k}")
-            arrays.append(None if t is None else t.data)
+            arrays.append(None if t is None else t.array)
         self.ctx.saved_tensors = ()
         return tuple(arrays)
 
@@ -119,17 +119,17 @@ class _Plan:
                 f"Function {self.op.name}Backward returned an invalid gradient at index {i}: expected Tensor or None, got "
                 f"{type(grad).__name__}"
             )
-        if grad.data.shape != shape:
+        if grad.array.shape != shape:
             try:
                 grad = words.sum_to(grad, shape=shape)
             except (ValueError, RuntimeError, IndexError):
                 raise RuntimeError(
-                    f"Function {self.op.name}Backward returned an invalid gradient at index {i} - got {list(grad.data.shape)} "
+                    f"Function {self.op.name}Backward returned an invalid gradient at index {i} - got {list(grad.array.shape)} "
                     f"but expected shape compatible with {list(shape)}"
                 ) from None
-        if grad.data.dtype != dtype:
+        if grad.array.dtype != dtype:
             grad = words.astype(grad, dtype=dtype)
-        return grad if recording else grad.data
+        return grad if recording else grad.array
 
     def pull_only(self, xp: Any, g: Any, saved: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
         return [grad if want else None for grad, want in zip(self.pull(xp, g, *saved), wanted, strict=True)]
@@ -197,7 +197,7 @@ class Function:
         returned = tuple(result) if several else (result,)
         # an input handed through is a tensor of its own, unless forward wrote into it
         outputs = tuple(
-            Tensor(y.data) if isinstance(y, Tensor) and any(y is a for a in args) and not any(y is d for d in ctx._dirty) else y
+            Tensor(y.array) if isinstance(y, Tensor) and any(y is a for a in args) and not any(y is d for d in ctx._dirty) else y
             for y in returned
         )
         for x in ctx._dirty:
@@ -208,7 +208,7 @@ class Function:
                     f"Some elements marked as dirty during the forward method of {cls.__name__} were not returned as output. The "
                     "inputs that are modified inplace must all be outputs of the Function."
                 )
-            touch(x.data, cls.__name__)
+            touch(x.array, cls.__name__)
         if recording:
             _record(cls, ctx, args, returned, outputs)
         return outputs if several else outputs[0]
@@ -216,13 +216,13 @@ class Function:
 
 def _record(cls: type[Function], ctx: Context, args: tuple, returned: tuple, outputs: tuple) -> None:
     carriers = [
-        isinstance(y, Tensor) and category(y.data.dtype) >= 2 and not any(r is s for s in ctx._silent)
+        isinstance(y, Tensor) and category(y.array.dtype) >= 2 and not any(r is s for s in ctx._silent)
         for y, r in zip(outputs, returned, strict=True)
     ]
     if not any(carriers):
         return
     first = next(a for a in args if isinstance(a, Tensor))
-    plan = _Plan(cls, ctx, of(first.data.__class__), args)
+    plan = _Plan(cls, ctx, of(first.array.__class__), args)
     node = object.__new__(Node if len(outputs) == 1 else Fan)
     node.plan = plan
     node.edges = tuple(args[i].node for i in plan.needed)
@@ -233,7 +233,7 @@ def _record(cls: type[Function], ctx: Context, args: tuple, returned: tuple, out
     node.place = frame.f_code, frame.f_lasti
     if isinstance(node, Fan):
         node.made = {}
-        node.outs = [(y.data.shape, y.data.dtype) if isinstance(y, Tensor) and ctx._materialize else None for y in outputs]
+        node.outs = [(y.array.shape, y.array.dtype) if isinstance(y, Tensor) and ctx._materialize else None for y in outputs]
     for k, (y, carries) in enumerate(zip(outputs, carriers, strict=True)):
         if carries:
             made_by = node.output(k) if isinstance(node, Fan) else node

@@ -36,7 +36,7 @@ def save(tensors: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mappi
     Raises ValueError for other endings, ImportError for .safetensors without that package."""
     path = _path(path)
     arrays = {
-        name: np.ascontiguousarray(backend.of(t.data.__class__).to_host(t.data)).reshape(t.data.shape)
+        name: np.ascontiguousarray(backend.of(t.array.__class__).to_host(t.array)).reshape(t.array.shape)
         for name, t in tensors.items()
     }
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

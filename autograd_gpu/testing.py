@@ -99,7 +99,7 @@ def _check(
     def at(step: float) -> float:
         moved = {}
         for i, t in leaves.items():
-            array = of(t.data.__class__).asarray(_host(t) + step * directions[i])
+            array = of(t.array.__class__).asarray(_host(t) + step * directions[i])
             moved[i] = Tensor(array).requires_grad_()
         found = _tensors(f(*[moved.get(i, a) for i, a in enumerate(args)]))
         return float(sum((_host(t) * w).sum() for t, w in zip(found, weights, strict=True)))
@@ -108,7 +108,7 @@ def _check(
     recorded = [(t, w) for t, w in zip(outs, weights, strict=True) if t.requires_grad]
     exact, size = 0.0, 0.0
     if recorded:
-        cotangents = [Tensor(of(t.data.__class__).asarray(w)) for t, w in recorded]
+        cotangents = [Tensor(of(t.array.__class__).asarray(w)) for t, w in recorded]
         grads = engine.gradients_of([t for t, _ in recorded], list(leaves.values()), cotangents, False, False)
         for i, g in zip(leaves, grads, strict=True):
             if g is not None:
@@ -127,12 +127,12 @@ def _gradient(f: Callable, places: list[int], seed: int) -> Callable:
         outs = [t for t in _tensors(f(*args)) if t.requires_grad]
         inputs = [args[i] for i in places]
         if not outs:
-            return [Tensor(of(x.data.__class__).zeros(x.data.shape, x.data.dtype)) for x in inputs]
+            return [Tensor(of(x.array.__class__).zeros(x.array.shape, x.array.dtype)) for x in inputs]
         rng = np.random.default_rng(seed)
-        weights = [Tensor(of(t.data.__class__).asarray(rng.uniform(-1, 1, tuple(t.shape)))) for t in outs]
+        weights = [Tensor(of(t.array.__class__).asarray(rng.uniform(-1, 1, tuple(t.shape)))) for t in outs]
         found = engine.gradients_of(outs, inputs, weights, True, True)
         return [
-            Tensor(of(x.data.__class__).zeros(x.data.shape, x.data.dtype)) if g is None else g
+            Tensor(of(x.array.__class__).zeros(x.array.shape, x.array.dtype)) if g is None else g
             for g, x in zip(found, inputs, strict=True)
         ]
 
@@ -143,11 +143,11 @@ def _tensors(result: Any) -> list[Tensor]:
     """The floating tensors in a result."""
     found = []
     for t in result if isinstance(result, (tuple, list)) else [result]:
-        if isinstance(t, Tensor) and t.data.dtype.kind in "fcV":
+        if isinstance(t, Tensor) and t.array.dtype.kind in "fcV":
             found.append(t)
     return found
 
 
 def _host(x: Any) -> np.ndarray:
     """The elements as a NumPy array."""
-    return of(x.data.__class__).to_host(x.data) if isinstance(x, Tensor) else np.asarray(x)
+    return of(x.array.__class__).to_host(x.array) if isinstance(x, Tensor) else np.asarray(x)

@@ -89,7 +89,7 @@ def jobs(rows: int, columns: int, dtype: str) -> Iterator[SimpleNamespace]:
             torch.tensor(labels, device="cuda"),
             torch.ones_like(x_torch),
         )
-    a = x.data
+    a = x.array
 
     def job(name: str, times: float, call: Callable, peer: Callable | None, by_cupy: Callable | None = None) -> SimpleNamespace:
         contenders = {"autograd_gpu": call}
@@ -184,7 +184,7 @@ def products(sizes: list[int], dtypes: list[str], repeats: int, calls: int, ends
             if time.perf_counter() > ends:
                 return
             x = ag.tensor(np.random.default_rng(0).standard_normal((n, n)), dtype=getattr(ag, dtype), device="cuda")
-            a, bias = x.data, x.data[0].copy()
+            a, bias = x.array, x.array[0].copy()
             contenders: dict[str, Callable] = {
                 "autograd_gpu": lambda a=a: gemm.multiply(a, a),
                 "autograd_gpu, transposed": lambda a=a: gemm.multiply(a, a.T),

@@ -136,7 +136,7 @@ def per_op(turns: int) -> list[dict[str, Any]]:
     n = 1000
     x = ag.ones(8)
     leaf = x.clone().requires_grad_()
-    a, out = x.data, np.empty(8, "float32")
+    a, out = x.array, np.empty(8, "float32")
 
     def record(step: Callable[[Any], Any]) -> Callable[[], Any]:
         def run() -> Any:

@@ -175,7 +175,7 @@ def torch_constant(torch: Any, x: Any) -> Any:
 def as_array(x: Any) -> np.ndarray:
     """A result of either as a NumPy array; bfloat16 as float32."""
     if isinstance(x, Tensor):
-        x = x.data
+        x = x.array
     elif hasattr(x, "detach"):
         x = x.detach()
         x = (x.float() if str(x.dtype) == "torch.bfloat16" else x).resolve_conj().numpy(force=True)
@@ -186,7 +186,7 @@ def as_array(x: Any) -> np.ndarray:
 def dtype_name(x: Any) -> str:
     """The name of a result's dtype, of a Python number its type."""
     if isinstance(x, Tensor):
-        return NAMES.get(x.data.dtype, str(x.data.dtype))
+        return NAMES.get(x.array.dtype, str(x.array.dtype))
     return str(x.dtype).removeprefix("torch.") if hasattr(x, "dtype") else type(x).__name__
 
 
@@ -227,9 +227,9 @@ def cotangents(ran: Ran, seed: int = 0) -> list[np.ndarray]:
 def gradients(ran: Ran, weights: list, create: bool = False, retain: bool = True) -> list[Tensor]:
     """Our gradients of the inputs, zeros where there are none. The weights of the outputs are arrays or Tensors."""
     outs = ran.recorded
-    weights = [w if isinstance(w, Tensor) else Tensor(w.astype(t.data.dtype)) for w, t in zip(weights, outs, strict=True)]
+    weights = [w if isinstance(w, Tensor) else Tensor(w.astype(t.array.dtype)) for w, t in zip(weights, outs, strict=True)]
     found = engine.gradients_of(outs, ran.inputs, weights, retain, create)
-    return [Tensor(np.zeros_like(x.data)) if g is None else g for g, x in zip(found, ran.inputs, strict=True)]
+    return [Tensor(np.zeros_like(x.array)) if g is None else g for g, x in zip(found, ran.inputs, strict=True)]
 
 
 def torch_gradients(torch: Any, ran: Ran, weights: list[np.ndarray], create: bool = False) -> list:

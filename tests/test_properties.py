@@ -50,7 +50,7 @@ def test_broadcasting(found: Any) -> None:
     out.backward(Tensor(w))
     full = [np.broadcast_to(x, found.result_shape) for x in arrays]
     for t, g in zip(tensors, (w * full[1], w * full[0], w), strict=True):
-        same(t.grad, unbroadcast(g, t.data.shape))
+        same(t.grad, unbroadcast(g, t.array.shape))
 
 
 def unbroadcast(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -129,7 +129,7 @@ def test_basic_indexing(case: Any) -> None:
     z = x * 2.0
     z[index] = v
     written = a * 2.0
-    written[index] = v.data
+    written[index] = v.array
     same(z, written)
     w = array(a.shape, 5)
     z.backward(Tensor(w))
@@ -244,7 +244,7 @@ def test_softmax_and_scans(shape: tuple, dim: int) -> None:
     x = leaf(a)
     s = x.softmax(dim)
     same(s, np.exp(a) / np.exp(a).sum(dim, keepdims=True))
-    same(x.log_softmax(dim).exp(), s.data)
+    same(x.log_softmax(dim).exp(), s.array)
     w = array(shape, 3)
     s.backward(Tensor(w))
     same(x.grad.sum(dim), np.zeros_like(a.sum(dim)))

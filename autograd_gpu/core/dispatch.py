@@ -43,16 +43,16 @@ def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
         inputs = _with_number(op, inputs) or _lift(op, inputs)
         nodes = [x.node for x in inputs]
     if op.promoted:
-        dtype = inputs[op.promoted[0]].data.dtype
+        dtype = inputs[op.promoted[0]].array.dtype
         for i in op.promoted:
-            if inputs[i].data.dtype is not dtype:
+            if inputs[i].array.dtype is not dtype:
                 if op.errors is not None:
                     op.errors(*inputs)
-                inputs = _promote(op, inputs, result_type([inputs[i].data for i in op.promoted]))
+                inputs = _promote(op, inputs, result_type([inputs[i].array for i in op.promoted]))
                 nodes = [x.node for x in inputs]
-                dtype = inputs[op.promoted[0]].data.dtype
+                dtype = inputs[op.promoted[0]].array.dtype
                 break
-    arrays = [x.data for x in inputs]
+    arrays = [x.array for x in inputs]
     lane = op.lanes[arrays[0].__class__]
     try:
         out = lane.forward(*arrays, **keywords)
@@ -111,7 +111,7 @@ def _several(
     """The second half of `general` for an op with several outputs."""
     tensors = tuple(Tensor(lane.xp.asarray(out)) for out in outs)
     mask = 0 if mode.state & NO_GRAD else _mask(op, inputs)
-    carriers = [t for t in tensors if category(t.data.dtype) >= 2]
+    carriers = [t for t in tensors if category(t.array.dtype) >= 2]
     if mask and carriers:
         plan = lane.plans[mask]
         alone = len(carriers) == 1 and op.outputs != ("*",)
@@ -119,12 +119,12 @@ def _several(
         if alone:
             carriers[0].node = node
         else:
-            node.outs = [(t.data.shape, t.data.dtype) for t in tensors]
+            node.outs = [(t.array.shape, t.array.dtype) for t in tensors]
             node.made = {}
             for k, t in enumerate(tensors):
-                if category(t.data.dtype) >= 2:
+                if category(t.array.dtype) >= 2:
                     t.node = node.output(k)
-        outs = [t.data for t in tensors]
+        outs = [t.array for t in tensors]
         node.saved = plan.keep(*([outs] if op.outputs == ("*",) else outs), *arrays, **keywords)
     if op.view:
         for k, t in enumerate(tensors):
@@ -174,9 +174,9 @@ def _with_number(op: Op, inputs: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
         for k in (1, 0):
             kind, x = inputs[k].__class__, inputs[1 - k]
             if (kind is float or kind is int) and isinstance(x, Tensor):
-                dtype = x.data.dtype
+                dtype = x.array.dtype
                 if dtype.kind in "fV" or (kind is int and dtype.kind == "i" and -128 <= inputs[k] < 128):  # fits in any
-                    number = constant(inputs[k], dtype, backend.of(x.data.__class__))
+                    number = constant(inputs[k], dtype, backend.of(x.array.__class__))
                     return (x, number) if k else (number, x)
     return None
 
@@ -195,7 +195,7 @@ def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
     inputs = [x.item() if isinstance(x, np.generic) else x for x in inputs]  # NumPy's scalars are weak, as Python's numbers
     if first is None and not all(isinstance(x, NUMBERS) for x in inputs):
         _refuse(op, inputs)
-    xp = backend.cpu if first is None else backend.of(first.data.__class__)
+    xp = backend.cpu if first is None else backend.of(first.array.__class__)
     lifted: list[Tensor] = []
     for i, x in enumerate(inputs):
         if isinstance(x, Tensor):
@@ -204,7 +204,7 @@ def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
             lifted.append(NOTHING)
         elif isinstance(x, NUMBERS):
             among = [inputs[j] for j in op.promoted] if i in op.promoted else [x]
-            dtype = result_type([y.data if isinstance(y, Tensor) else y for y in among if y is not None])
+            dtype = result_type([y.array if isinstance(y, Tensor) else y for y in among if y is not None])
             lifted.append(constant(_wrapped(x, dtype), dtype, xp))
         else:
             _refuse(op, inputs)
@@ -233,22 +233,22 @@ def _refuse(op: Op, inputs: Sequence[Any]) -> None:
 
 def _promote(op: Op, inputs: Sequence[Tensor], dtype: Any) -> list[Tensor]:
     """The inputs with those that take part in promotion cast to `dtype`: an op like any other, so its gradient is cast back."""
-    return [words.astype(x, dtype=dtype) if i in op.promoted and x.data.dtype != dtype else x for i, x in enumerate(inputs)]
+    return [words.astype(x, dtype=dtype) if i in op.promoted and x.array.dtype != dtype else x for i, x in enumerate(inputs)]
 
 
 def _joined(op: Op, inputs: Sequence[Tensor]) -> list[Tensor] | None:
     """The inputs with those of the CPU that have no dimensions moved to the CUDA device of the others, as PyTorch allows; None
     if there is nothing to move, or if that would not help."""
-    places = {str(x.device): x.device for x in inputs if x.data is not None and (x.data.ndim or x.device.type != "cpu")}
+    places = {str(x.device): x.device for x in inputs if x.array is not None and (x.array.ndim or x.device.type != "cpu")}
     place = next(iter(places.values()), None)
-    if len(places) != 1 or place.type == "cpu" or all(x.data is None or x.device == place for x in inputs):
+    if len(places) != 1 or place.type == "cpu" or all(x.array is None or x.device == place for x in inputs):
         return None
-    return [x if x.data is None or x.device == place else words.move(x, device=place, source=x.device) for x in inputs]
+    return [x if x.array is None or x.device == place else words.move(x, device=place, source=x.device) for x in inputs]
 
 
 def _explain(op: Op, inputs: Sequence[Tensor], error: Exception) -> None:
     """Raise what PyTorch raises in place of NumPy's `error`, if the shapes or devices of the inputs are to blame."""
-    given = [x for x in inputs if x.data is not None]
+    given = [x for x in inputs if x.array is not None]
     devices = list(dict.fromkeys(str(x.device) for x in given))
     if len(devices) > 1:
         raise RuntimeError(

@@ -143,7 +143,7 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
         entry[1] = [xp.zeros(*node.outs[k]) if g is None and node.outs[k] is not None else g for k, g in enumerate(entry[1])]
     elif node.__class__ is not Node and node.hooks:
         g = _call_hooks(node.hooks, create, entry[1] if create else Tensor(_fitted(entry[1], node.hooks)))
-        entry[1] = g if create else g.data
+        entry[1] = g if create else g.array
         entry[2] = False
         g = None
     if catch is not None and node in catch:
@@ -190,18 +190,18 @@ def _accumulate(leaf: Leaf, g: Any, create: bool) -> None:
         if create:
             leaf.grad = words.clone(g) if old is None else old + g
         elif old is None:
-            if tensor is not None and (g.dtype is not tensor.data.dtype or g.__class__ is not tensor.data.__class__):
-                leaf.grad = Tensor(_fitted(g, tensor.data).copy())
+            if tensor is not None and (g.dtype is not tensor.array.dtype or g.__class__ is not tensor.array.__class__):
+                leaf.grad = Tensor(_fitted(g, tensor.array).copy())
             elif g.base is None and getrefcount(g) <= _ALONE:
                 leaf.grad = Tensor(g)
             else:
                 leaf.grad = Tensor(g.copy())
         elif old.node is None:
-            array = old.data
+            array = old.array
             array += _fitted(g, array)
             touch(array, "backward")
         else:
-            leaf.grad = Tensor(_fitted(old.data + g, old.data))
+            leaf.grad = Tensor(_fitted(old.array + g, old.array))
     if leaf.after:
         _call_hooks(leaf.after, create)
 
@@ -238,11 +238,11 @@ def _check_replaced(hook: Any, replaced: Any, g: Tensor) -> None:
     if not isinstance(replaced, Tensor):
         raise TypeError(f"expected Tensor, but hook returned '{type(replaced).__name__}'")
     name = getattr(hook, "__name__", repr(hook))
-    if replaced.data.shape != g.data.shape:
+    if replaced.array.shape != g.array.shape:
         raise RuntimeError(
             f"hook '{name}' has changed the size of value: it got {list(g.shape)} and returned {list(replaced.shape)}"
         )
-    if replaced.data.dtype != g.data.dtype:
+    if replaced.array.dtype != g.array.dtype:
         raise RuntimeError(f"hook '{name}' has changed the type of value: it got {g.dtype} and returned {replaced.dtype}")
 
 
@@ -276,22 +276,22 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create
                 "requires_grad=True, outside no_grad()"
             )
         if g is None:
-            if t.data.size != 1:
+            if t.array.size != 1:
                 raise RuntimeError(
                     f"grad can be implicitly created only for scalar outputs, and this one has shape {list(t.shape)}: "
                     "reduce it, as in loss.sum().backward(), or pass a gradient of that shape"
                 )
-            xp = backend.of(t.data.__class__)
+            xp = backend.of(t.array.__class__)
             # a copy: hooks, and the caller under create_graph, may write into what they are given
-            one = constant(1.0, t.data.dtype, xp).data.copy() if not t.data.ndim else xp.ones(t.data.shape, t.data.dtype)
+            one = constant(1.0, t.array.dtype, xp).array.copy() if not t.array.ndim else xp.ones(t.array.shape, t.array.dtype)
             g = Tensor(one)
         elif not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
-        elif g.data.shape != t.data.shape:
+        elif g.array.shape != t.array.shape:
             raise RuntimeError(f"Mismatch in shape: grad has shape {list(g.shape)} and the output has shape {list(t.shape)}")
-        elif g.data.dtype != t.data.dtype:
-            g = words.astype(g, dtype=t.data.dtype)
-        roots.append((t.node, g if create else g.data))
+        elif g.array.dtype != t.array.dtype:
+            g = words.astype(g, dtype=t.array.dtype)
+        roots.append((t.node, g if create else g.array))
     return roots
 
 
@@ -328,7 +328,7 @@ def backward(
     for t in computed:
         g = caught.get(t.node)
         if g is not None and not t.retains_grad:
-            g = g if create else Tensor(_fitted(g, t.data))
+            g = g if create else Tensor(_fitted(g, t.array))
             t.kept = g if t.grad is None else t.grad + g
 
 
@@ -346,7 +346,7 @@ def gradients_of(
     only = reachable([node for node, _ in roots], targets)
     caught = _run([(node, g) for node, g in roots if node in only], retain, create, only, targets)
     if not create:
-        caught |= {t.node: _fitted(caught[t.node], t.data) for t in inputs if t.node in caught}
+        caught |= {t.node: _fitted(caught[t.node], t.array) for t in inputs if t.node in caught}
     found = [caught.get(t.node) for t in inputs]
     return [g if g is None or create else Tensor(g) for g in found]
 

@@ -6,7 +6,7 @@ the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
 
     def call(input, other):
         try:
-            a_data, b_data = input.data, other.data
+            a_data, b_data = input.array, other.array
             a_node, b_node = input.node, other.node
             if a_data.dtype is not b_data.dtype:
                 return otherwise(op, (input, other), {})
@@ -21,7 +21,7 @@ the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
         if _out.dtype is not a_data.dtype:
             return otherwise(op, (input, other), {})
         _t = new(Tensor)
-        _t.data = _out
+        _t.array = _out
         if a_node is None:
             if b_node is None:
                 _t.node = None
@@ -100,7 +100,7 @@ def call({parameters}):
         _out = _lane.whole(_out)
     {check_dtype}
     _t = new(Tensor)
-    _t.data = _out
+    _t.array = _out
     {note_view}
     {count_edges}
     if unusual[0] and mode.state & NO_GRAD:
@@ -163,7 +163,7 @@ def compiled(op: Op, scope: dict) -> Callable:
     text = TEMPLATE.format(
         parameters=_parameters(op),
         data=", ".join(data),
-        data_of=", ".join(f"{n}.data" for n in op.public),
+        data_of=", ".join(f"{n}.array" for n in op.public),
         node=", ".join(f"{n}_node" for n in op.inputs),
         node_of=", ".join(f"{n}.node" for n in op.public),
         differ=f"if {differ}:\n            return {again}" if differ else "",

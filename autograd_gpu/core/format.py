@@ -178,7 +178,7 @@ def grad_fn_name(name: str) -> str:
 
 def _suffixes(t: Any) -> list[str]:
     """What is printed after the elements."""
-    array, found = t.data, []
+    array, found = t.array, []
     if t.device.type != "cpu":
         found.append(f"device='{t.device}'")
     default = default_dtype[0]
@@ -199,7 +199,7 @@ def text_of(t: Any) -> str:
     name = t.__class__.__name__
     head = "tensor(" if name in ("Tensor", "Parameter") else f"{name}("
     indent = len(head)
-    text = head + array_text(backend.of(t.data.__class__).to_host(t.data), indent)
+    text = head + array_text(backend.of(t.array.__class__).to_host(t.array), indent)
     length = len(text) - text.rfind("\n") + 1  # of the last line
     for suffix in _suffixes(t):
         size = len(suffix.replace("autograd_gpu.", "torch."))  # so that lines break where PyTorch breaks them

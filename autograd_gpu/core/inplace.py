@@ -78,13 +78,13 @@ def _recorded(x: Tensor, arguments: tuple) -> bool:
 
 def _directly(direct: Callable, x: Tensor, arguments: tuple, name: str) -> bool:
     """Write without computing a temporary, if dtypes and shapes allow it. False: not done, take the general way."""
-    array = x.data
+    array = x.array
     raw = []
     for a in arguments:
         if isinstance(a, Tensor):
-            if a.data.__class__ is not array.__class__ or category(a.data.dtype) > category(array.dtype):
+            if a.array.__class__ is not array.__class__ or category(a.array.dtype) > category(array.dtype):
                 return False
-            a = a.data
+            a = a.array
         elif not isinstance(a, NUMBERS):
             return False
         raw.append(a)
@@ -100,13 +100,13 @@ def _directly(direct: Callable, x: Tensor, arguments: tuple, name: str) -> bool:
 def _write(function: Callable, x: Tensor, arguments: tuple, keywords: dict[str, Any], name: str) -> Tensor:
     """Compute, write, and give x the history of the result. See NOTE [In place]."""
     start = tick()
-    array = x.data
+    array = x.array
     result = _fitting(function(x, *arguments, **keywords), array, name)
     node = result.node
     if node is not None:
-        _keep_old(node, start, array, result.data)
+        _keep_old(node, start, array, result.array)
     try:
-        backend.of(array.__class__).copyto(array, result.data)
+        backend.of(array.__class__).copyto(array, result.array)
     except ValueError as error:
         if "read-only" not in str(error):
             raise
@@ -117,7 +117,7 @@ def _write(function: Callable, x: Tensor, arguments: tuple, keywords: dict[str, 
     touch(array, name)
     if node is not None:
         if node.number > start:
-            _replace_saved(node, lambda saved: saved is result.data, lambda saved: array)
+            _replace_saved(node, lambda saved: saved is result.array, lambda saved: array)
             node.number = tick()  # after the write, which is no change to what it saved
         rebase(x, node)
     return x
@@ -127,15 +127,15 @@ def _fitting(result: Tensor, array: Any, name: str) -> Tensor:
     """The result, cast to the dtype of the array that it is to be written into.
 
     Raises RuntimeError if its shape or its kind of dtype does not fit."""
-    if result.data.shape != array.shape:
+    if result.array.shape != array.shape:
         raise RuntimeError(
-            f"output with shape {list(array.shape)} doesn't match the broadcast shape {list(result.data.shape)} in {name}()"
+            f"output with shape {list(array.shape)} doesn't match the broadcast shape {list(result.array.shape)} in {name}()"
         )
-    if result.data.dtype == array.dtype:
+    if result.array.dtype == array.dtype:
         return result
-    if category(result.data.dtype) > category(array.dtype):
+    if category(result.array.dtype) > category(array.dtype):
         raise RuntimeError(
-            f"result type {result.data.dtype} can't be cast to the desired output type {array.dtype} in {name}(): "
+            f"result type {result.array.dtype} can't be cast to the desired output type {array.dtype} in {name}(): "
             f"convert the tensor first, or use {name.rstrip('_')}()"
         )
     return words.astype(result, dtype=array.dtype)
@@ -171,9 +171,9 @@ def rebase(x: Tensor, node: Any) -> None:
         base = x
         _take_over(x, node)
     else:
-        inputs = Tensor(base.data, base.node), Tensor(x.data, node)
-        lane = put_view.op.lanes[base.data.__class__]
-        _take_over(base, attach(put_view.op, lane, inputs, [t.data for t in inputs], {"chain": x.base[1]}, base.data))
+        inputs = Tensor(base.array, base.node), Tensor(x.array, node)
+        lane = put_view.op.lanes[base.array.__class__]
+        _take_over(base, attach(put_view.op, lane, inputs, [t.array for t in inputs], {"chain": x.base[1]}, base.array))
     for view in getattr(base, "views", ())[:]:
         t = view()
         if t is not None and t.node.__class__ is not Leaf:
@@ -211,7 +211,7 @@ def note_custom_view(y: Tensor, inputs: tuple) -> None:
         y.base = (base, (*chain, (custom_view.op, {}, None)))
         return
     for x in inputs:
-        if isinstance(x, Tensor) and y._base is None and y.data is x.data:
+        if isinstance(x, Tensor) and y._base is None and y.array is x.array:
             note_view(y, x, custom_view.op, {}, None)
 
 

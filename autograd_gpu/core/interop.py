@@ -16,7 +16,7 @@ def rebuilt(kind: type, array: np.ndarray, requires_grad: bool, device: str) -> 
     t = kind.__new__(kind)
     if array.dtype is not np.dtype(array.dtype.type):  # dispatch compares dtypes by identity, and pickle makes new ones
         array = array.view(np.dtype(array.dtype.type))
-    t.data = backend.move(array, backend.Device(device))
+    t.array = backend.move(array, backend.Device(device))
     t.node = None
     return t.requires_grad_() if requires_grad else t
 
@@ -32,7 +32,7 @@ class Interop:
         """The only element as a Python number.
 
         Raises RuntimeError if there is not exactly one."""
-        array = self.data
+        array = self.array
         if array.size != 1:
             raise RuntimeError(
                 f"a Tensor with {array.size} elements cannot be converted to Scalar: its shape is "
@@ -48,13 +48,13 @@ class Interop:
         >>> ag.tensor([[1, 2], [3, 4]]).tolist()
         [[1, 2], [3, 4]]
         """
-        array = backend.of(self.data.__class__).to_host(self.data)
+        array = backend.of(self.array.__class__).to_host(self.array)
         return (array.astype(np.float32) if array.dtype.kind == "V" else array).tolist()
 
     def _number(self) -> Any:
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ValueError(
-                f"only one element tensors can be converted to Python scalars, and this one has shape {list(self.data.shape)}"
+                f"only one element tensors can be converted to Python scalars, and this one has shape {list(self.array.shape)}"
             )
         return self.item()
 
@@ -68,23 +68,23 @@ class Interop:
         return complex(self._number())
 
     def __index__(self) -> int:
-        if self.data.size != 1 or category(self.data.dtype) > 1:
+        if self.array.size != 1 or category(self.array.dtype) > 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 
     def __bool__(self) -> bool:
-        if self.data.size != 1:
-            what = "no values" if self.data.size == 0 else "more than one value"
+        if self.array.size != 1:
+            what = "no values" if self.array.size == 0 else "more than one value"
             raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
-        return bool(self.data.item())
+        return bool(self.array.item())
 
     def __contains__(self, element: Any) -> bool:
         if not isinstance(element, (Interop, int, float, complex, np.number, np.bool_)):
             raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
-        return bool((self.data == (element.data if isinstance(element, Interop) else element)).any())
+        return bool((self.array == (element.array if isinstance(element, Interop) else element)).any())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.data.ndim == 0 else object.__format__(self, spec)
+        return format(self.item(), spec) if self.array.ndim == 0 else object.__format__(self, spec)
 
     # -- other libraries -----------------------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class Interop:
         >>> ag.tensor([1, 2]).numpy()
         array([1, 2])
         """
-        array = self.data
+        array = self.array
         if force:
             return backend.of(array.__class__).to_host(array)
         if self.node is not None:
@@ -120,7 +120,7 @@ class Interop:
 
     def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
         t = self.__class__.__new__(self.__class__)
-        t.data, t.node = np.asarray(array), None
+        t.array, t.node = np.asarray(array), None
         return t
 
     @property
@@ -128,28 +128,28 @@ class Interop:
         """How CuPy, PyTorch, Numba and others find the elements on a CUDA device, to share them.
 
         Raises AttributeError for a tensor on the CPU, RuntimeError for one that requires grad."""
-        if self.data.__class__ is np.ndarray:
+        if self.array.__class__ is np.ndarray:
             raise AttributeError("Can't get __cuda_array_interface__ on non-CUDA tensor type: use tensor.cuda()")
         if self.node is not None:
             raise RuntimeError(
                 "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients aren't required, use "
                 "var.detach() to get Variable that doesn't require grad."
             )
-        return self.data.__cuda_array_interface__
+        return self.array.__cuda_array_interface__
 
     def __dlpack__(self, **how: Any) -> Any:
         """The elements as a DLPack capsule, without a copy. Raises BufferError for a tensor that requires grad."""
         if self.node is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self.data.__dlpack__(**how)
+        return self.array.__dlpack__(**how)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self.data.__dlpack_device__()
+        return self.array.__dlpack_device__()
 
     # -- pickle and copy -----------------------------------------------------------------------------------------------
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        array = self.data
+        array = self.array
         host = backend.of(array.__class__).to_host(array)
         own = getattr(self, "__dict__", None)  # of a subclass
         return rebuilt, (self.__class__, host, self.node is not None, str(self.device)), own or None
@@ -164,7 +164,7 @@ class Interop:
         if id(self) in memo:
             return memo[id(self)]
         t = memo[id(self)] = self.__class__.__new__(self.__class__)
-        t.data, t.node = self.data.copy("K"), None
+        t.array, t.node = self.array.copy("K"), None
         if self.node is not None:
             t.requires_grad_()
         if self.grad is not None:

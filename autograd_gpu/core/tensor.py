@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..backend.promotion import default_dtype
 from .graph import Hooked, Leaf, Node, written
 from .interop import Interop
 
@@ -17,7 +18,8 @@ RETAIN = "retain_grad"  # the place of that hook among a node's
 class Tensor(Interop):
     """An n-dimensional array that remembers how it was computed. Made by `tensor`, `zeros`, `randn` and the like.
 
-    `data` is the array itself, numpy.ndarray on a CPU, where PyTorch gives a Tensor: writing into it is seen by no check.
+    `array` is the array itself, numpy.ndarray on a CPU, cupy.ndarray on a GPU; writing into it is seen by no check. `data` is, as
+    in PyTorch, a Tensor of the same elements without a graph.
 
     >>> import autograd_gpu as ag
     >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
@@ -26,17 +28,22 @@ class Tensor(Interop):
     tensor([2., 4.])
     """
 
-    # data and node are always set. The others are set only on the few tensors that need them and are otherwise
+    # array and node are always set. The others are set only on the few tensors that need them and are otherwise
     # absent, because every slot that is filled costs each op 10 ns:
     #   base   (Tensor, chain of view ops)   on a view: what it is a view of, and how to get from there to here
     #   views  weak references to the views of this tensor
     #   kept   the gradient of a tensor that is not a leaf (retain_grad), or of one that no longer requires it
-    __slots__ = ("data", "node", "base", "views", "kept", "__weakref__")
+    __slots__ = ("array", "node", "base", "views", "kept", "__weakref__")
 
     __array_priority__ = 1000
 
-    def __init__(self, data: Any = None, node: Node | None = None):
-        self.data = data
+    def __init__(self, array: Any = None, node: Node | None = None):
+        kind = array.__class__
+        if kind is list or kind is tuple:  # PyTorch's old constructor
+            array = np.asarray(array, default_dtype[0])
+        elif kind is int or kind is float:
+            raise TypeError("Tensor() takes an array: make tensors with tensor([...]), or empty(2, 3) for a shape")
+        self.array = array
         self.node = node
 
     # -- what it is ----------------------------------------------------------------------------------------------------
@@ -44,22 +51,22 @@ class Tensor(Interop):
     @property
     def shape(self) -> tuple[int, ...]:
         """The size of each dimension."""
-        return Size(self.data.shape)
+        return Size(self.array.shape)
 
     @property
     def dtype(self) -> np.dtype:
         """The type of the elements."""
-        return self.data.dtype
+        return self.array.dtype
 
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def device(self) -> backend.Device:
         """Where the elements lie."""
-        return backend.device_of(self.data)
+        return backend.device_of(self.array)
 
     @property
     def is_cpu(self) -> bool:
@@ -81,12 +88,30 @@ class Tensor(Interop):
     @property
     def itemsize(self) -> int:
         """Bytes an element."""
-        return self.data.itemsize
+        return self.array.itemsize
 
     @property
     def nbytes(self) -> int:
         """Bytes of all elements."""
-        return self.data.nbytes
+        return self.array.nbytes
+
+    @property
+    def data(self) -> Tensor:
+        """The same elements, without a graph. Assigning a tensor gives this one its elements in place of its own.
+
+        >>> import autograd_gpu as ag
+        >>> w = ag.tensor([1.0], requires_grad=True)
+        >>> w.data -= 0.5
+        >>> w
+        tensor([0.5000], requires_grad=True)
+        """
+        return Tensor(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data can only be set to a Tensor, not to {type(value).__name__}: wrap it with as_tensor")
+        self.array = value.array
 
     # -- its place in the graph ----------------------------------------------------------------------------------------
 
@@ -105,15 +130,15 @@ class Tensor(Interop):
         Raises RuntimeError for other dtypes, and for False on a tensor that an op computed (use `detach`)."""
         if requires_grad:
             if self.node is None:
-                if self.data.dtype.kind == "c":
+                if self.array.dtype.kind == "c":
                     raise RuntimeError(
                         "complex tensors cannot require gradients: autograd_gpu differentiates floating point numbers only; keep "
                         "real and imaginary parts as two tensors"
                     )
-                if self.data.dtype.kind not in "fV":
+                if self.array.dtype.kind not in "fV":
                     raise RuntimeError(
                         f"only Tensors of floating point and complex dtype can require gradients, and this one is "
-                        f"{self.data.dtype}: convert it first, as in x.float()"
+                        f"{self.array.dtype}: convert it first, as in x.float()"
                     )
                 grad = self.grad
                 if grad is not None:
@@ -152,11 +177,11 @@ class Tensor(Interop):
         if value is not None:
             if not isinstance(value, Tensor):
                 raise TypeError(f"assigned grad has to be a Tensor or None, not {type(value).__name__}")
-            if value.data.shape != self.data.shape:
+            if value.array.shape != self.array.shape:
                 raise RuntimeError(
                     f"assigned grad has data of a different size: {list(value.shape)} where the tensor is {list(self.shape)}"
                 )
-            if value.data.dtype != self.data.dtype:
+            if value.array.dtype != self.array.dtype:
                 raise RuntimeError(f"assigned grad has dtype {value.dtype} where the tensor has {self.dtype}")
         if isinstance(self.node, Leaf):
             self.node.grad = value
@@ -196,9 +221,9 @@ class Tensor(Interop):
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if node.__class__ is Node:
             node.__class__ = Hooked
-            node.hooks = Hooks(self.data.dtype)
+            node.hooks = Hooks(self.array.dtype)
         elif node.hooks is None:
-            node.hooks = Hooks(self.data.dtype)
+            node.hooks = Hooks(self.array.dtype)
         handle = Handle(node.hooks, hook, key)
         if RETAIN in node.hooks:  # comes last, whatever was registered after it
             node.hooks[RETAIN] = node.hooks.pop(RETAIN)
@@ -215,7 +240,7 @@ class Tensor(Interop):
 
     def detach(self) -> Tensor:
         """The same elements, cut off from the graph. Shares memory and version."""
-        return Tensor(self.data)
+        return Tensor(self.array)
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from the graph that made it."""
@@ -229,7 +254,7 @@ class Tensor(Interop):
     @property
     def _version(self) -> int:
         """How often the elements were written in place."""
-        write = written(self.data)
+        write = written(self.array)
         return 0 if write is None else write.count
 
     @property

@@ -12,10 +12,10 @@ from .tensor import Tensor
 
 def note_view(t: Tensor, x: Tensor, op: Any, keywords: dict[str, Any], output: int | None) -> None:
     """Make `t`, just computed from `x` by a view op, a view of what x is a view of, if the two share memory at all."""
-    inner, outer = t.data.base, x.data
+    inner, outer = t.array.base, x.array
     if inner is None or inner is not outer and inner is not outer.base:  # else it is plain that they share
         memory = backend.of(outer.__class__).memory
-        if memory(t.data) is not memory(outer):
+        if memory(t.array) is not memory(outer):
             return
     base, chain = getattr(x, "base", (x, ()))
     t.base = (base, (*chain, (op, keywords, output)))

@@ -31,7 +31,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
     """How many inputs an output has, and how many outputs an input has."""
-    shape = tensor.data.shape
+    shape = tensor.array.shape
     if len(shape) < 2:
         raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
     window = math.prod(shape[2:])
@@ -39,14 +39,14 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def _write(tensor: Tensor, values: Any, name: str) -> Tensor:
-    xp = backend.of(tensor.data.__class__)
-    xp.copyto(tensor.data, values.data if isinstance(values, Tensor) else values)
-    touch(tensor.data, name)
+    xp = backend.of(tensor.array.__class__)
+    xp.copyto(tensor.array, values.array if isinstance(values, Tensor) else values)
+    touch(tensor.array, name)
     return tensor
 
 
 def _drawn(draw: Any, tensor: Tensor, generator: Any) -> Tensor:
-    return draw(tensor.data.shape, generator=generator, dtype=tensor.data.dtype, device=tensor.device)
+    return draw(tensor.array.shape, generator=generator, dtype=tensor.array.dtype, device=tensor.device)
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:

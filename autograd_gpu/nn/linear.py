@@ -60,7 +60,7 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         bias = self.bias
-        if bias is None or input.data.ndim < 2:
+        if bias is None or input.array.ndim < 2:
             return linear(input, self.weight, bias)
         return words.linear(input, self.weight, bias)  # which is what `linear` would pass on to: each level costs 0.2 us
 

@@ -300,7 +300,7 @@ class Module:
             if set_to_none:
                 p.grad = None
             elif p.grad is not None:
-                p.grad = Tensor(p.grad.data * 0)
+                p.grad = Tensor(p.grad.array * 0)
 
     def to(self, *args: Any, **kwargs: Any) -> Module:
         """Move parameters and buffers to a device, convert those of floating point to a dtype, or both: `to(device)`,
@@ -311,7 +311,7 @@ class Module:
             t = t.detach()
             if device is not None:
                 t = t.to(device)
-            return t.to(dtype) if dtype is not None and category(t.data.dtype) >= 2 else t
+            return t.to(dtype) if dtype is not None and category(t.array.dtype) >= 2 else t
 
         return self._convert(convert)
 
@@ -322,7 +322,7 @@ class Module:
                     grad = p.grad
                     if grad is not None:
                         p.grad = None
-                    p.data = convert(p).data
+                    p.array = convert(p).array
                     if grad is not None:
                         p.grad = convert(grad)
             for name, buffer in module._buffers.items():
@@ -383,10 +383,10 @@ class Module:
                 continue
             if not isinstance(value, Tensor):
                 errors.append(f"{name} is a {type(value).__name__} and not a Tensor.")
-            elif value.data.shape != target.data.shape:
+            elif value.array.shape != target.array.shape:
                 errors.append(
-                    f"size mismatch for {name}: copying a param with shape Size({list(value.data.shape)}) from checkpoint, "
-                    f"the shape in current model is Size({list(target.data.shape)})."
+                    f"size mismatch for {name}: copying a param with shape Size({list(value.array.shape)}) from checkpoint, "
+                    f"the shape in current model is Size({list(target.array.shape)})."
                 )
         if errors:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))
@@ -394,10 +394,10 @@ class Module:
             if name in state_dict:
                 value = state_dict[name].to(target.device)
                 if assign:
-                    target.data = value.data
+                    target.array = value.array
                 else:
-                    target.data[...] = value.data
-                    touch(target.data, "load_state_dict")
+                    target.array[...] = value.array
+                    touch(target.array, "load_state_dict")
         return IncompatibleKeys(missing, unexpected)
 
     # -- printing --------------------------------------------------------------------------------------------------------

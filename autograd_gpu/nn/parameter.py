@@ -23,7 +23,7 @@ class Parameter(Tensor):
             data = empty(0)
         if not isinstance(data, Tensor):
             raise TypeError(f"Parameter() takes a Tensor, not {type(data).__name__}: wrap it with autograd_gpu.tensor")
-        super().__init__(data.data)
+        super().__init__(data.array)
         if requires_grad:
             self.requires_grad_()
 
@@ -33,5 +33,5 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         """A parameter with a memory of its own; unlike a Tensor's copy, and as in PyTorch, without the gradient."""
         if id(self) not in memo:
-            memo[id(self)] = type(self)(Tensor(self.data.copy("K")), self.requires_grad)
+            memo[id(self)] = type(self)(Tensor(self.array.copy("K")), self.requires_grad)
         return memo[id(self)]

@@ -101,11 +101,11 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     >>> ag.prelu(ag.tensor([-1.0, 2.0]), ag.tensor([0.25]))
     tensor([-0.2500,  2.0000])
     """
-    n = weight.data.size
+    n = weight.array.size
     if weight.ndim > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
     if n != 1:
-        channels = input.data.shape[1] if input.ndim > 1 else 1
+        channels = input.array.shape[1] if input.ndim > 1 else 1
         if n != channels:
             raise RuntimeError(
                 f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {n} and channel size = "
@@ -454,7 +454,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     if not input.ndim:
         raise RuntimeError("glu does not support 0-dimensional tensors")
     dim = axis_of(dim, input.ndim)
-    size = input.data.shape[dim]
+    size = input.array.shape[dim]
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     before = (slice(None),) * dim

@@ -31,8 +31,8 @@ def _cast(xp: Any, x: Any, *, dtype: Any, origin: Any) -> Any:
 
 def _astype(x: Tensor, *, dtype: Any) -> Tensor:
     if category(dtype) < 2:
-        x = Tensor(x.data)  # integers and bools carry no gradient
-    return words.cast(x, dtype=dtype, origin=x.data.dtype)
+        x = Tensor(x.array)  # integers and bools carry no gradient
+    return words.cast(x, dtype=dtype, origin=x.array.dtype)
 
 
 words.astype = _astype
@@ -48,7 +48,7 @@ def _add(xp: Any, a: Any, b: Any) -> Any:
 
 
 def _no_bools(*inputs: Tensor) -> None:
-    bools = sum(x.data.dtype.kind == "b" for x in inputs)
+    bools = sum(x.array.dtype.kind == "b" for x in inputs)
     if bools:
         what = "a bool tensor" if bools == 1 else "two bool tensors"
         raise RuntimeError(
@@ -112,7 +112,7 @@ def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 
 
 def _times(input: Any, other: Any, alpha: Any) -> Any:
-    if isinstance(alpha, float) and all(not isinstance(x, Tensor) or category(x.data.dtype) < 2 for x in (input, other)):
+    if isinstance(alpha, float) and all(not isinstance(x, Tensor) or category(x.array.dtype) < 2 for x in (input, other)):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     return alpha * other
 
@@ -230,7 +230,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
     >>> ag.addcdiv(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]), ag.tensor([6.0, 2.0]), value=2)
     tensor([2., 6.])
     """
-    if all(isinstance(t, Tensor) and category(t.data.dtype) < 2 for t in (tensor1, tensor2)):
+    if all(isinstance(t, Tensor) and category(t.array.dtype) < 2 for t in (tensor1, tensor2)):
         raise RuntimeError("Integer division with addcdiv is not supported: convert one of the tensors to a floating point dtype")
     quotient = words.div(tensor1, tensor2)
     return words.add(input, quotient if value == 1 else words.mul(quotient, value))
@@ -273,11 +273,11 @@ def pow(input: Any, exponent: Any) -> Tensor:
     if not isinstance(exponent, (int, float)) or not isinstance(input, Tensor):
         return words.power(input, exponent)
     exponent = exponent.__class__ is bool and int(exponent) or exponent
-    if category(input.data.dtype) < 2:
-        dtype = result_type([input.data, exponent])
+    if category(input.array.dtype) < 2:
+        dtype = result_type([input.array, exponent])
         if category(dtype) == 1 and exponent < 0:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
-        if dtype != input.data.dtype:
+        if dtype != input.array.dtype:
             input = words.astype(input, dtype=dtype)
     special = _POWERS.get(exponent)
     return words.power_of(input, exponent=exponent) if special is None else getattr(words, special)(input)
@@ -298,7 +298,7 @@ def float_power(input: Any, exponent: Any) -> Tensor:
 
 
 def _widened(x: Any) -> Any:
-    return words.astype(x, dtype=promote_types(x.data.dtype, float64)) if isinstance(x, Tensor) else float(x)
+    return words.astype(x, dtype=promote_types(x.array.dtype, float64)) if isinstance(x, Tensor) else float(x)
 
 
 @elementwise(

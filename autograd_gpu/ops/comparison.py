@@ -270,7 +270,7 @@ def isreal(input: Tensor) -> Tensor:
     >>> ag.isreal(ag.tensor([1.0, 2.0]))
     tensor([True, True])
     """
-    x = input.data
+    x = input.array
     return words.eq(Tensor(x.imag), 0) if category(x.dtype) == 3 else words.eq(Tensor(x), Tensor(x)).logical_or(True)
 
 
@@ -296,8 +296,8 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     for position, t in enumerate((input, other), 1):
         if not isinstance(t, Tensor):
             raise TypeError(f"isclose(): argument {position} must be Tensor, not {type(t).__name__}")
-    if input.data.dtype != other.data.dtype:
-        raise RuntimeError(f"{input.data.dtype} did not match {other.data.dtype}: isclose() compares tensors of one dtype")
+    if input.array.dtype != other.array.dtype:
+        raise RuntimeError(f"{input.array.dtype} did not match {other.array.dtype}: isclose() compares tensors of one dtype")
     if rtol < 0 or atol < 0:
         raise RuntimeError(f"rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}")
     return words.isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
@@ -310,7 +310,7 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
     >>> ag.allclose(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 2.000001]))
     True
     """
-    return bool(isclose(input, other, rtol, atol, equal_nan).data.all())
+    return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
@@ -323,7 +323,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     for position, t in enumerate((input, other), 1):
         if not isinstance(t, Tensor):
             raise TypeError(f"equal(): argument {position} must be Tensor, not {type(t).__name__}")
-    return input.data.shape == other.data.shape and bool(words.eq(input, other).data.all())
+    return input.array.shape == other.array.shape and bool(words.eq(input, other).array.all())
 
 
 def is_floating_point(input: Tensor) -> bool:
@@ -333,7 +333,7 @@ def is_floating_point(input: Tensor) -> bool:
     >>> ag.is_floating_point(ag.tensor([1.0]))
     True
     """
-    return category(input.data.dtype) == 2
+    return category(input.array.dtype) == 2
 
 
 def is_complex(input: Tensor) -> bool:
@@ -343,7 +343,7 @@ def is_complex(input: Tensor) -> bool:
     >>> ag.is_complex(ag.tensor([1.0]))
     False
     """
-    return category(input.data.dtype) == 3
+    return category(input.array.dtype) == 3
 
 
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne

@@ -47,7 +47,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     x, labels = _sum_unwanted(x, labels, set(output))
     x = _arranged(x, labels, [label for label in output if label in labels])
     shape = tuple(sizes[label] for label in output)
-    return x if x.data.shape == shape else words.broadcast_to(_with_ones(x, labels, output), shape=shape)
+    return x if x.array.shape == shape else words.broadcast_to(_with_ones(x, labels, output), shape=shape)
 
 
 # -- the equation ----------------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def _sizes(terms: list[Labels], operands: Sequence[Tensor]) -> dict[Any, int]:
     """The size of each label: that of its dimensions, of which some may be 1."""
     sizes: dict[Any, int] = {}
     for i, (labels, x) in enumerate(zip(terms, operands, strict=True)):
-        for label, n in zip(labels, x.data.shape, strict=True):
+        for label, n in zip(labels, x.array.shape, strict=True):
             known = sizes.get(label, 1)
             if known != n and 1 not in (known, n):
                 name = "..." if isinstance(label, int) else label
@@ -136,7 +136,7 @@ def _sizes(terms: list[Labels], operands: Sequence[Tensor]) -> dict[Any, int]:
 
 def _one_dimension_a_label(x: Tensor, labels: Labels, sizes: dict[Any, int]) -> tuple[Tensor, Labels]:
     labels = list(labels)
-    shape = x.data.shape
+    shape = x.array.shape
     for label, n in zip(labels, shape, strict=True):
         if labels.count(label) > 1 and n != sizes[label]:
             raise RuntimeError(
@@ -149,7 +149,7 @@ def _one_dimension_a_label(x: Tensor, labels: Labels, sizes: dict[Any, int]) -> 
             x = words.diagonal(x, offset=0, axis1=first, axis2=second)
             del labels[second], labels[first]
             labels.append(label)
-    wide = [(label, n) for label, n in zip(labels, x.data.shape, strict=True) if n == sizes[label]]
+    wide = [(label, n) for label, n in zip(labels, x.array.shape, strict=True) if n == sizes[label]]
     if len(wide) < len(labels):
         x, labels = words.reshape(x, shape=tuple(n for _, n in wide)), [label for label, _ in wide]
     return x, labels
@@ -166,7 +166,7 @@ def _arranged(x: Tensor, labels: Labels, order: Labels) -> Tensor:
 
 
 def _with_ones(x: Tensor, labels: Labels, order: Labels) -> Tensor:
-    sizes = iter(x.data.shape)
+    sizes = iter(x.array.shape)
     return words.reshape(x, shape=tuple(next(sizes) if label in labels else 1 for label in order))
 
 
@@ -178,12 +178,12 @@ def _multiply(x: Tensor, of_x: Labels, y: Tensor, of_y: Labels, wanted: set) -> 
     summed = [label for label in of_x if label in of_y and label not in wanted]
     rows = [label for label in of_x if label not in of_y]
     columns = [label for label in of_y if label not in of_x]
-    sizes = dict(zip(of_x + of_y, x.data.shape + y.data.shape, strict=True))
+    sizes = dict(zip(of_x + of_y, x.array.shape + y.array.shape, strict=True))
 
     def matrices(z: Tensor, labels: Labels, *groups: Labels) -> Tensor:
         z = _arranged(z, labels, [label for group in groups for label in group])
         shape = tuple(prod(sizes[label] for label in group) for group in groups if group is not batch or batch)
-        return z if z.data.shape == shape else words.reshape(z, shape=shape)
+        return z if z.array.shape == shape else words.reshape(z, shape=shape)
 
     result = batch + rows + columns
     shape = tuple(sizes[label] for label in result)
@@ -192,4 +192,4 @@ def _multiply(x: Tensor, of_x: Labels, y: Tensor, of_y: Labels, wanted: set) -> 
         wide_y = _with_ones(_arranged(y, of_y, batch + columns), batch + columns, result)
         return wide_x * wide_y, result
     out = words.matmul(matrices(x, of_x, batch, rows, summed), matrices(y, of_y, batch, summed, columns))
-    return out if out.data.shape == shape else words.reshape(out, shape=shape), result
+    return out if out.array.shape == shape else words.reshape(out, shape=shape), result

@@ -93,7 +93,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     if isinstance(ext_tensor, Tensor):
         if ext_tensor.node is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return Tensor(ext_tensor.data)
+        return Tensor(ext_tensor.array)
     if ext_tensor.__class__ is np.ndarray:  # NumPy would make it read-only
         return Tensor(native(ext_tensor))
     if ext_tensor.__dlpack_device__()[0] == DLPACK_CUDA:
@@ -102,10 +102,10 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 
 def _cast(t: Tensor, dtype: np.dtype) -> Tensor:
-    if t.data.dtype == dtype:
+    if t.array.dtype == dtype:
         return t
-    if category(t.data.dtype) == 3 > category(dtype):
-        return Tensor(t.data.real.astype(dtype))  # complex tensors carry no gradients
+    if category(t.array.dtype) == 3 > category(dtype):
+        return Tensor(t.array.real.astype(dtype))  # complex tensors carry no gradients
     return words.astype(t, dtype=dtype)
 
 
@@ -147,7 +147,7 @@ def to(
         if self.node is not None:
             t = words.move(t, device=device, source=self.device)
         else:
-            t = Tensor(backend.move(self.data, device))
+            t = Tensor(backend.move(self.array, device))
     if dtype is not None:
         t = _cast(t, dtype)
     return words.clone(self) if copy and t is self else t
@@ -173,7 +173,7 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """
     if dtype is None:
         place = "" if self.device.type == "cpu" else f"{self.device.type}."
-        name = next(name for name, method in TYPES.items() if CASTS[method] == self.data.dtype)
+        name = next(name for name, method in TYPES.items() if CASTS[method] == self.array.dtype)
         return f"autograd_gpu.{place}{name}"
     if isinstance(dtype, str):
         name = dtype.rpartition(".")[2]

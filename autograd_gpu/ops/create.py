@@ -114,7 +114,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
     if copy:
         return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
     t = as_tensor(obj, dtype, device)
-    if copy is False and not np.shares_memory(t.data, getattr(obj, "data", None) if isinstance(obj, Tensor) else obj):
+    if copy is False and not np.shares_memory(t.array, getattr(obj, "array", None) if isinstance(obj, Tensor) else obj):
         raise ValueError("can't alias this object with the dtype and device asked for: use copy=None")
     return t.requires_grad_() if requires_grad else t
 
@@ -210,7 +210,7 @@ def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     tensor([0, 0])
     """
     xp = _xp_like(input, device)
-    return made(xp.zeros(input.data.shape, dtype_of(dtype) or input.data.dtype), requires_grad)
+    return made(xp.zeros(input.array.shape, dtype_of(dtype) or input.array.dtype), requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -221,7 +221,7 @@ def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
     tensor([1., 1.])
     """
     xp = _xp_like(input, device)
-    return made(xp.ones(input.data.shape, dtype_of(dtype) or input.data.dtype), requires_grad)
+    return made(xp.ones(input.array.shape, dtype_of(dtype) or input.array.dtype), requires_grad)
 
 
 def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -232,7 +232,7 @@ def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     Size([2, 0])
     """
     xp = _xp_like(input, device)
-    return made(xp.empty(input.data.shape, dtype_of(dtype) or input.data.dtype), requires_grad)
+    return made(xp.empty(input.array.shape, dtype_of(dtype) or input.array.dtype), requires_grad)
 
 
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -243,11 +243,11 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any 
     tensor([7., 7.])
     """
     xp = _xp_like(input, device)
-    return made(_filled(xp, input.data.shape, fill_value, dtype_of(dtype) or input.data.dtype), requires_grad)
+    return made(_filled(xp, input.array.shape, fill_value, dtype_of(dtype) or input.array.dtype), requires_grad)
 
 
 def _xp_like(t: Tensor, device: Any) -> Any:
-    return backend.of(t.data.__class__) if device is None else backend.vocabulary(place_of(device))
+    return backend.of(t.array.__class__) if device is None else backend.vocabulary(place_of(device))
 
 
 def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -287,7 +287,7 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
     >>> ag.complex(ag.tensor([1.0, 2.0]), ag.tensor([3.0, -4.0]))
     tensor([1.+3.j, 2.-4.j])
     """
-    return Tensor(_complex(real, imag, real.data, imag.data))
+    return Tensor(_complex(real, imag, real.array, imag.array))
 
 
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
@@ -297,12 +297,12 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     >>> ag.polar(ag.tensor([2.0]), ag.tensor([0.0]))
     tensor([2.+0.j])
     """
-    xp = backend.of(abs.data.__class__)
-    return Tensor(_complex(abs, angle, abs.data * xp.cos(angle.data), abs.data * xp.sin(angle.data)))
+    xp = backend.of(abs.array.__class__)
+    return Tensor(_complex(abs, angle, abs.array * xp.cos(angle.array), abs.array * xp.sin(angle.array)))
 
 
 def _complex(a: Tensor, b: Tensor, real: Any, imag: Any) -> Any:
-    first, second = a.data.dtype, b.data.dtype
+    first, second = a.array.dtype, b.array.dtype
     if first not in (float32, float64) or second not in (float32, float64):
         raise RuntimeError(f"Expected both inputs to be Float or Double tensors but got {first} and {second}")
     if first != second:

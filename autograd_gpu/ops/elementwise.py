@@ -106,7 +106,7 @@ def positive(input: Tensor) -> Tensor:
     >>> ag.positive(ag.tensor([1.0, -2.0]))
     tensor([ 1., -2.])
     """
-    if input.data.dtype.kind == "b":
+    if input.array.dtype.kind == "b":
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
 
@@ -260,8 +260,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """
     if decimals == 0:
         return words.round(input)
-    if input.data.dtype.kind in "iub":
-        raise RuntimeError(f"round with decimals is not implemented for {input.data.dtype}")
+    if input.array.dtype.kind in "iub":
+        raise RuntimeError(f"round with decimals is not implemented for {input.array.dtype}")
     factor = 10.0 ** (decimals if decimals > 0 else -decimals)
     if decimals > 0:
         return words.div(words.round(words.mul(input, factor)), factor)

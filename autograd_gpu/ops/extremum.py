@@ -120,12 +120,12 @@ def _nonempty(name: str, shape: Sequence[int], over: Sequence[int] | None) -> No
 
 def along(kind: Any, word: str, input: Tensor, dim: int, keepdim: bool, **options: Any) -> Any:
     """(values, indices) as a named tuple of type `kind`: one element of each line along `dim`, at the index that `word` finds."""
-    ndim = input.data.ndim
+    ndim = input.array.ndim
     axis = axis_of(dim, ndim)
     if not ndim:
         result = along(kind, word, words.reshape(input, shape=(1,)), 0, False, **options)
         return result
-    _nonempty(kind.__name__, input.data.shape, (axis,))
+    _nonempty(kind.__name__, input.array.shape, (axis,))
     index = getattr(words, word)(input, axis=axis, keepdims=keepdim, **options)
     return kind(words.pick(input, index, axis=axis), index)
 
@@ -136,8 +136,8 @@ def _extremum(kind: Any, whole: str, word: str, both: str, input: Tensor, dim: A
         return getattr(words, both)(input, dim if other is None else other)
     dim = axis if dim is None else dim
     if dim is None:
-        _nonempty(kind.__name__, input.data.shape, None)
-        return getattr(words, whole)(input, axis=tuple(range(input.data.ndim)))
+        _nonempty(kind.__name__, input.array.shape, None)
+        return getattr(words, whole)(input, axis=tuple(range(input.array.ndim)))
     return along(kind, word, input, dim, keepdim)
 
 
@@ -177,9 +177,9 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor 
 
 
 def _over(name: str, input: Tensor, dim: Any, axis: Any) -> tuple[int, ...]:
-    over = axes(dim, axis, input.data.ndim)
+    over = axes(dim, axis, input.array.ndim)
     everything = dim is None and axis is None or dim == ()
-    _nonempty(name, input.data.shape, None if everything else over)
+    _nonempty(name, input.array.shape, None if everything else over)
     return over
 
 
@@ -219,7 +219,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False, axi
 
 
 def _where(name: str, input: Tensor, dim: int | None, keepdim: bool, axis: int | None) -> Tensor:
-    dim, shape = axis if dim is None else dim, input.data.shape
+    dim, shape = axis if dim is None else dim, input.array.shape
     word = getattr(words, name)
     if dim is None or not shape:
         if dim is not None:
@@ -260,9 +260,9 @@ def _median(kind: Any, input: Tensor, dim: int | None, keepdim: bool, axis: int 
     dim = axis if dim is None else dim
     if dim is not None:
         return along(kind, "argmedian", input, dim, keepdim, omit_nan=omit_nan)
-    if 0 in input.data.shape:
-        return words.sum(input, axis=tuple(range(input.data.ndim))) + float("nan")
-    return words.amedian(input, axis=tuple(range(input.data.ndim)), omit_nan=omit_nan)
+    if 0 in input.array.shape:
+        return words.sum(input, axis=tuple(range(input.array.ndim))) + float("nan")
+    return words.amedian(input, axis=tuple(range(input.array.ndim)), omit_nan=omit_nan)
 
 
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None) -> Any:
@@ -345,10 +345,10 @@ def nanquantile(
 
 def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, omit_nan: bool) -> Tensor:
     """The elements sorted into the last dimension, and there those next to each rank, interpolated."""
-    dtype, shape = input.data.dtype, input.data.shape
+    dtype, shape = input.array.dtype, input.array.shape
     if dtype not in ("float32", "float64"):
         raise RuntimeError(f"{name}() input tensor must be either float or double dtype, not {dtype}")
-    if not input.data.size:
+    if not input.array.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty, and this one has shape {list(shape)}")
     if interpolation not in _RANKS:
         raise RuntimeError(
@@ -357,7 +357,7 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
-        q = Tensor(backend.of(input.data.__class__).full((), q, dtype))
+        q = Tensor(backend.of(input.array.__class__).full((), q, dtype))
     elif q.ndim > 1 or q.dtype != dtype:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor of the input's dtype {dtype}, not {q.ndim}D of {q.dtype}")
     if dim is None:
@@ -366,10 +366,10 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
         last = axis_of(dim, len(shape))
         rest = tuple([1 if i == last else n for i, n in enumerate(shape)])
         lines = input if shape else words.reshape(input, shape=(1,))
-        order = [i for i in range(lines.data.ndim) if i != last]
+        order = [i for i in range(lines.array.ndim) if i != last]
         lines = words.transpose(lines, axes=(*order, last))
-    final = lines.data.ndim - 1
-    count = lines.data.shape[-1]
+    final = lines.array.ndim - 1
+    count = lines.array.shape[-1]
     lines = words.take_along(lines, words.argsort(lines, axis=final, descending=False), axis=final)
     numbers = words.sum(words.astype(lines == lines, dtype=dtype), axis=(final,), keepdims=True)
     rank = words.reshape(q, shape=(-1,)) * ((numbers - 1) if omit_nan else (count - 1))
@@ -380,11 +380,11 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
         result = result + (_at(lines, words.ceil(rank), final) - result) * part
     if q.ndim:
         result = words.transpose(result, axes=(final, *range(final)))
-        return words.reshape(result, shape=(q.data.shape[0], *(rest if keepdim else result.data.shape[1:])))
-    return words.reshape(result, shape=rest if keepdim else result.data.shape[:-1])
+        return words.reshape(result, shape=(q.array.shape[0], *(rest if keepdim else result.array.shape[1:])))
+    return words.reshape(result, shape=rest if keepdim else result.array.shape[:-1])
 
 
 def _at(lines: Tensor, rank: Tensor, axis: int) -> Tensor:
     index = words.astype(rank, dtype=int64)
-    index = words.broadcast_to(index, shape=(*lines.data.shape[:-1], rank.data.shape[-1]))
+    index = words.broadcast_to(index, shape=(*lines.array.shape[:-1], rank.array.shape[-1]))
     return words.take_along(lines, index, axis=axis)

@@ -34,7 +34,7 @@ def _fill(t: Tensor, name: str, numbers: Callable[[Any], Any]) -> Tensor:
     """Write `numbers(xp)`, of the shape and dtype of t, into t."""
 
     def filled(x: Tensor) -> Tensor:
-        return words.overwrite(x, Tensor(numbers(backend.of(x.data.__class__))))
+        return words.overwrite(x, Tensor(numbers(backend.of(x.array.__class__))))
 
     def directly(xp: Any, array: Any) -> None:
         xp.copyto(array, numbers(xp))
@@ -44,7 +44,7 @@ def _fill(t: Tensor, name: str, numbers: Callable[[Any], Any]) -> Tensor:
 
 def _from_draw(t: Tensor, name: str, kind: str, generator: Generator | None, change: Callable[[Any, Any], Any]) -> Tensor:
     """Fill t with `change(xp, numbers)` of numbers drawn, computed in float32 for the 16-bit dtypes."""
-    shape, dtype = t.data.shape, t.data.dtype
+    shape, dtype = t.array.shape, t.array.dtype
     wide = float32 if dtype in (float16, bfloat16) else dtype
     return _fill(t, name, lambda xp: xp.astype(change(xp, draw(kind, shape, wide, xp, generator, name)), dtype=dtype))
 
@@ -56,7 +56,7 @@ def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generat
         raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(bounds))}'")
     if a > b:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
-    shape, dtype = self.data.shape, self.data.dtype
+    shape, dtype = self.array.shape, self.array.dtype
     if (a, b) == (0.0, 1.0):
         return _fill(self, "uniform_", lambda xp: draw("uniform", shape, dtype, xp, generator, "uniform_"))
     return _from_draw(self, "uniform_", "uniform", generator, lambda xp, u: u * u.dtype.type(b - a) + u.dtype.type(a))
@@ -100,7 +100,7 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
     """Fill this tensor with the number of trials until one of probability p succeeds: 1, 2, ..."""
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
-    shape, dtype, scale = self.data.shape, self.data.dtype, 1 / math.log1p(-p)
+    shape, dtype, scale = self.array.shape, self.array.dtype, 1 / math.log1p(-p)
 
     def numbers(xp: Any) -> Any:
         u = draw("open_uniform", shape, float64, xp, generator, "geometric_")
@@ -111,20 +111,20 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fill this tensor with ones with probability p, a number or a tensor of probabilities, and zeros."""
-    given = p.data if isinstance(p, Tensor) else p
-    shape, dtype = self.data.shape, self.data.dtype
+    given = p.array if isinstance(p, Tensor) else p
+    shape, dtype = self.array.shape, self.array.dtype
     return _fill(self, "bernoulli_", lambda xp: chances(given, shape, dtype, xp, generator, "bernoulli_"))
 
 
 def random_(self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None) -> Tensor:
     """Fill this tensor with integers: `random_(low, high)` in [low, high), `random_(high)` in [0, high), and `random_()` in
     all that the dtype holds from 0 up, for floating point as far as it holds every integer."""
-    dtype = self.data.dtype
+    dtype = self.array.dtype
     if high is None:
         high = low or _beyond(dtype)
         low = 0
     low, high = operator.index(low), operator.index(high)
-    return _fill(self, "random_", lambda xp: integers(low, high, self.data.shape, dtype, xp, generator))
+    return _fill(self, "random_", lambda xp: integers(low, high, self.array.shape, dtype, xp, generator))
 
 
 def _beyond(dtype: Any) -> int:

@@ -124,15 +124,15 @@ def check_integers(name: str, index: Tensor) -> None:
     """Raise TypeError or RuntimeError, naming the function `name`, unless `index` is a tensor of int64 or int32."""
     if not isinstance(index, Tensor):
         raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
-    if index.data.dtype not in (int64, int32):
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index, and got {index.data.dtype}")
+    if index.array.dtype not in (int64, int32):
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index, and got {index.array.dtype}")
 
 
 def check_same_dtype(name: str, input: Tensor, src: Tensor) -> None:
     """Raise RuntimeError, naming the function `name`, unless both have one dtype."""
-    if src.data.dtype != input.data.dtype:
+    if src.array.dtype != input.array.dtype:
         raise RuntimeError(
-            f"{name}(): Expected self.dtype to be equal to src.dtype, and got {input.data.dtype} and {src.data.dtype}"
+            f"{name}(): Expected self.dtype to be equal to src.dtype, and got {input.array.dtype} and {src.array.dtype}"
         )
 
 
@@ -144,16 +144,16 @@ def _scattering(name: str, input: Tensor, dim: int, index: Tensor, src: Any = No
     if isinstance(src, Tensor):
         check_same_dtype(name, input, src)
     x, index = some_dimension(input), some_dimension(index)
-    shape, sizes = x.data.shape, index.data.shape
-    if not index.data.size and len(sizes) != len(shape):
+    shape, sizes = x.array.shape, index.array.shape
+    if not index.array.size and len(sizes) != len(shape):
         index = words.reshape(index, shape=(0,) * len(shape))
-        return axis, x, index, src if src is None or not src.data.ndim else words.reshape(src, shape=(-1,))[:0]
+        return axis, x, index, src if src is None or not src.array.ndim else words.reshape(src, shape=(-1,))[:0]
     if len(sizes) != len(shape):
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as input tensor: {name}() of {list(sizes)} and {list(shape)}"
         )
     wrong = next((d for d, (m, n) in enumerate(zip(sizes, shape, strict=True)) if d != axis and m > n), None)
-    if src is None or not src.data.ndim and input.data.ndim:
+    if src is None or not src.array.ndim and input.array.ndim:
         if wrong is not None:
             raise RuntimeError(
                 f"Size does not match at dimension {wrong} expected index {list(sizes)} to be no larger than self {list(shape)} "
@@ -161,16 +161,16 @@ def _scattering(name: str, input: Tensor, dim: int, index: Tensor, src: Any = No
             )
         return axis, x, index, src
     src = some_dimension(src)
-    if src.data.ndim != len(shape):
+    if src.array.ndim != len(shape):
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as src tensor: {name}() of {list(sizes)} and {list(src.shape)}"
         )
-    if wrong is not None or any(m > n for m, n in zip(sizes, src.data.shape, strict=True)):
+    if wrong is not None or any(m > n for m, n in zip(sizes, src.array.shape, strict=True)):
         raise RuntimeError(
             f"Expected index {list(sizes)} to be no larger than self {list(shape)} apart from dimension {axis} and to be no "
-            f"larger size than src {list(src.data.shape)}"
+            f"larger size than src {list(src.array.shape)}"
         )
-    if src.data.shape != sizes:
+    if src.array.shape != sizes:
         src = words.slice(src, spec=(*[(0, n, None) for n in sizes], Ellipsis))
     return axis, x, index, src
 
@@ -190,9 +190,9 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
             [4.]])
     """
     axis, x, places, _ = _scattering("gather", input, dim, index)
-    if x.data.ndim != places.data.ndim:
-        return input.new_zeros(index.data.shape)
-    return shaped(words.take_along(x, places, axis=axis), index.data.shape)
+    if x.array.ndim != places.array.ndim:
+        return input.new_zeros(index.array.shape)
+    return shaped(words.take_along(x, places, axis=axis), index.array.shape)
 
 
 @_along
@@ -214,13 +214,13 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     if reduce is None:
         out = words.put_along(x, places, given, axis=axis)
     else:
-        out = _combined(x, places, stretched(given, places.data.shape), axis, "sum" if reduce == "add" else "prod")
-    return shaped(out, input.data.shape)
+        out = _combined(x, places, stretched(given, places.array.shape), axis, "sum" if reduce == "add" else "prod")
+    return shaped(out, input.array.shape)
 
 
 def _combined(x: Tensor, index: Tensor, src: Tensor, axis: int, how: str) -> Tensor:
     if how == "sum":
-        return words.add(x, words.untake_along(src, index, axis=axis, shape=x.data.shape))
+        return words.add(x, words.untake_along(src, index, axis=axis, shape=x.array.shape))
     return words.reduce_along(x, index, src, axis=axis, how=how)
 
 
@@ -233,7 +233,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     tensor([2., 0., 1.])
     """
     axis, x, places, src = _scattering("scatter_add", input, dim, index, src)
-    return shaped(_combined(x, places, src, axis, "sum"), input.data.shape)
+    return shaped(_combined(x, places, src, axis, "sum"), input.array.shape)
 
 
 @_along
@@ -254,17 +254,17 @@ def reduce_into(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor, 
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     axis, x, places, src = _scattering(name, input, dim, index, src)
     if not include_self:
-        nothing = constant(_identity(reduce, x.data.dtype), x.data.dtype, backend.of(x.data.__class__))
+        nothing = constant(_identity(reduce, x.array.dtype), x.array.dtype, backend.of(x.array.__class__))
         out = words.put_along(x, places, nothing, axis=axis)
     else:
         out = x
     out = _combined(out, places, src, axis, "sum" if reduce == "mean" else reduce)
     if reduce == "mean":
-        xp = backend.of(x.data.__class__)
-        counts = xp.untake_along(xp.ones(places.data.shape, x.data.dtype), places.data, axis=axis, shape=x.data.shape)
+        xp = backend.of(x.array.__class__)
+        counts = xp.untake_along(xp.ones(places.array.shape, x.array.dtype), places.array, axis=axis, shape=x.array.shape)
         counts = Tensor(counts + xp.ones((), counts.dtype) if include_self else xp.maximum(counts, xp.ones((), counts.dtype)))
-        out = words.div(out, counts) if category(x.data.dtype) >= 2 else words.floor_divide(out, counts)
-    return shaped(out, input.data.shape)
+        out = words.div(out, counts) if category(x.array.dtype) >= 2 else words.floor_divide(out, counts)
+    return shaped(out, input.array.shape)
 
 
 def _identity(reduce: str, dtype: Any) -> Any:
@@ -292,14 +292,14 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ax
     dim = axis if dim is None else dim
     check_integers("take_along_dim", indices)
     if dim is None:
-        return gather(words.reshape(input, shape=(input.data.size,)), 0, words.reshape(indices, shape=(indices.data.size,)))
-    if input.data.ndim != indices.data.ndim:
+        return gather(words.reshape(input, shape=(input.array.size,)), 0, words.reshape(indices, shape=(indices.array.size,)))
+    if input.array.ndim != indices.array.ndim:
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
-            f"{input.data.ndim} dimensions for input, and {indices.data.ndim} dimensions for indices"
+            f"{input.array.ndim} dimensions for input, and {indices.array.ndim} dimensions for indices"
         )
-    place = axis_of(dim, input.data.ndim)
-    have, wanted = list(input.data.shape), list(indices.data.shape)
+    place = axis_of(dim, input.array.ndim)
+    have, wanted = list(input.array.shape), list(indices.array.shape)
     sizes = list(broadcast_shapes((*have[:place], 1, *have[place + 1 :]), (*wanted[:place], 1, *wanted[place + 1 :])))
     for t in (have, wanted):
         t[:] = [*sizes[:place], t[place], *sizes[place + 1 :]]

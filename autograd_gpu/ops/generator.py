@@ -77,11 +77,11 @@ class Generator:
         """Go where `get_state` was called.
 
         Raises TypeError or RuntimeError for what it did not return."""
-        if not isinstance(new_state, Tensor) or new_state.data.dtype != np.uint8:
+        if not isinstance(new_state, Tensor) or new_state.array.dtype != np.uint8:
             raise TypeError("expected a uint8 tensor, as get_state returns")
-        if new_state.data.size != 16:
-            raise RuntimeError(f"RNG state is wrong size: {new_state.data.size} bytes where 16 are expected")
-        host = backend.of(new_state.data.__class__).to_host(new_state.data)
+        if new_state.array.size != 16:
+            raise RuntimeError(f"RNG state is wrong size: {new_state.array.size} bytes where 16 are expected")
+        host = backend.of(new_state.array.__class__).to_host(new_state.array)
         seed, offset = np.frombuffer(host.tobytes(), "<u8").tolist()
         with self._lock:
             self._seed, self._offset = seed, offset

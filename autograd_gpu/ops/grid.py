@@ -151,9 +151,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     for t in tensors:
-        if t.data.ndim > 1:
+        if t.array.ndim > 1:
             raise RuntimeError(f"meshgrid: Expected 0D or 1D tensor in the tensor list but got one of shape {list(t.shape)}")
-        if t.data.dtype != tensors[0].data.dtype:
+        if t.array.dtype != tensors[0].array.dtype:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     n = len(tensors)
     along = list(range(n))  # the dimension of each vector
@@ -161,10 +161,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         along[:2] = 1, 0
     shape = [1] * n
     for t, k in zip(tensors, along, strict=True):
-        shape[k] = t.data.size
+        shape[k] = t.array.size
     grids = []
     for t, k in zip(tensors, along, strict=True):
-        column = words.reshape(t, shape=tuple(t.data.size if i == k else 1 for i in range(n)))
+        column = words.reshape(t, shape=tuple(t.array.size if i == k else 1 for i in range(n)))
         grids.append(words.broadcast_to(column, shape=tuple(shape)))
     return tuple(grids)
 
@@ -180,11 +180,11 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
             [2, 5]])
     """
     for t in tensors:
-        if t.data.ndim != 1:
+        if t.array.ndim != 1:
             raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}")
     if len(tensors) == 1:
         return tensors[0]
-    columns = [words.reshape(grid, shape=(grid.data.size, 1)) for grid in meshgrid(*tensors)]
+    columns = [words.reshape(grid, shape=(grid.array.size, 1)) for grid in meshgrid(*tensors)]
     return words.cat(*columns, axis=1)
 
 
@@ -197,12 +197,12 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
             [1, 3],
             [2, 3]])
     """
-    if input.data.ndim != 1:
+    if input.array.ndim != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
     if r < 0:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     choose = combinations_with_replacement if with_replacement else index_combinations
-    rows = list(choose(range(input.data.size), r)) if r else []
+    rows = list(choose(range(input.array.size), r)) if r else []
     index = tensor(rows, dtype=int64, device=input.device)
     return input[words.reshape(index, shape=(len(rows), r)) if r else index]
 
@@ -230,7 +230,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     tensor([[1., 0., 0.],
             [1., 1., 0.]])
     """
-    if input.data.ndim < 2:
+    if input.array.ndim < 2:
         raise RuntimeError(f"tril: input tensor must have at least 2 dimensions, but its shape is {list(input.shape)}")
     return words.tril(input, diagonal=operator.index(diagonal))
 
@@ -243,7 +243,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     tensor([[1., 1., 1.],
             [0., 1., 1.]])
     """
-    if input.data.ndim < 2:
+    if input.array.ndim < 2:
         raise RuntimeError(f"triu: input tensor must have at least 2 dimensions, but its shape is {list(input.shape)}")
     return words.triu(input, diagonal=operator.index(diagonal))
 
@@ -258,7 +258,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
-    array = tensor.data
+    array = tensor.array
     if array.dtype != int64:
         raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, not {array.dtype}")
     if array.size == 0:
@@ -287,15 +287,15 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
             [4, 2, 1],
             [9, 3, 1]])
     """
-    if x.data.ndim != 1:
+    if x.array.ndim != 1:
         raise RuntimeError(f"x must be a one-dimensional tensor, but its shape is {list(x.shape)}")
-    n = x.data.size if N is None else N
+    n = x.array.size if N is None else N
     if n < 0:
         raise RuntimeError("N must be non-negative.")
     if n == 0:
-        return Tensor(backend.of(x.data.__class__).zeros((x.data.size, 0), x.data.dtype))
+        return Tensor(backend.of(x.array.__class__).zeros((x.array.size, 0), x.array.dtype))
     powers: list[Tensor] = [words.ones_like(x)]
     while len(powers) < n:
         powers.append(powers[-1] * x if len(powers) > 1 else x)
-    columns = [words.reshape(p, shape=(x.data.size, 1)) for p in (powers if increasing else reversed(powers))]
+    columns = [words.reshape(p, shape=(x.array.size, 1)) for p in (powers if increasing else reversed(powers))]
     return words.cat(*columns, axis=1)

@@ -76,7 +76,7 @@ def __getitem__(self: Tensor, key: Any) -> Tensor:
     (tensor([3., 4.]), tensor([1., 3.]), tensor([2., 3., 4.]))
     """
     kind = key.__class__
-    if kind is int and key >= 0 and self.data.ndim and key < self.data.shape[0]:  # the same as below, in half the time
+    if kind is int and key >= 0 and self.array.ndim and key < self.array.shape[0]:  # the same as below, in half the time
         return words.slice(self, spec=(key, Ellipsis))
     spec, axes, indices = read_key(key, self)
     if spec is not None:
@@ -98,23 +98,23 @@ def __setitem__(self: Tensor, key: Any, value: Any) -> None:
         _written(self, value)  # which refuses
     view = self if spec is None else words.slice(self, spec=spec)
     if axes:
-        _fits(value, result_shape(view.data.shape, axes, indices))
+        _fits(value, result_shape(view.array.shape, axes, indices))
         _put_in_place(view, value, *indices, axes=axes)
     else:
-        _fits(value, view.data.shape, self)
+        _fits(value, view.array.shape, self)
         _written(view, value)
 
 
 def _write_now(x: Tensor, value: Tensor, spec: tuple | None, axes: tuple[int, ...], indices: list[Tensor]) -> None:
     """Write into the memory of x without recording anything."""
-    array = x.data
+    array = x.array
     xp = backend.of(array.__class__)
     try:
         if not axes:
-            xp.write_slice(array, value.data, spec=spec)
+            xp.write_slice(array, value.array, spec=spec)
         else:
             target = array if spec is None else xp.slice(array, spec=spec)
-            xp.write_index(target, value.data, *[i.data for i in indices], axes=axes)
+            xp.write_index(target, value.array, *[i.array for i in indices], axes=axes)
     except ValueError as error:
         if "read-only" in str(error):
             raise RuntimeError(
@@ -132,26 +132,26 @@ def _write_now(x: Tensor, value: Tensor, spec: tuple | None, axes: tuple[int, ..
 
 def _assignable(value: Any, x: Tensor, looked_up: bool) -> Tensor:
     """The value of an assignment as a Tensor of the dtype of x."""
-    array = x.data
+    array = x.array
     if value.__class__ is not Tensor and not isinstance(value, Tensor):
         if not isinstance(value, NUMBERS):
             raise TypeError(f"can't assign a {type(value).__name__} to a {array.dtype} tensor: make it a tensor first")
         return number_like(value, x)
-    if value.data.dtype is not array.dtype and value.data.dtype != array.dtype:
-        if looked_up and value.data.ndim:
+    if value.array.dtype is not array.dtype and value.array.dtype != array.dtype:
+        if looked_up and value.array.ndim:
             raise RuntimeError(
                 f"Index put requires the source and destination dtypes match, got {array.dtype} for the destination and "
-                f"{value.data.dtype} for the source: cast with .to()"
+                f"{value.array.dtype} for the source: cast with .to()"
             )
         value = words.astype(value, dtype=array.dtype)
-    return value if value.data.__class__ is array.__class__ else value.to(x.device)
+    return value if value.array.__class__ is array.__class__ else value.to(x.device)
 
 
 def number_like(value: Any, x: Tensor) -> Tensor:
     """A number as a Tensor of the dtype of x. Negative ones wrap around in uint8.
 
     Raises RuntimeError for a number that the dtype does not hold."""
-    dtype, xp = x.data.dtype, backend.of(x.data.__class__)
+    dtype, xp = x.array.dtype, backend.of(x.array.__class__)
     try:
         if category(scalar_dtype(value)) == 3 > category(dtype):
             raise OverflowError
@@ -164,7 +164,7 @@ def number_like(value: Any, x: Tensor) -> Tensor:
 
 def _fits(value: Tensor, shape: tuple[int, ...], x: Tensor | None = None) -> None:
     """Raise RuntimeError unless value broadcasts to `shape`, leading dimensions of size 1 aside."""
-    have = value.data.shape
+    have = value.array.shape
     short = have[max(len(have) - len(shape), 0) :]
     if prod(have) == prod(short) and all(m in (1, n) for m, n in zip(short[::-1], shape[::-1], strict=False)):
         return
@@ -182,17 +182,17 @@ def _fits(value: Tensor, shape: tuple[int, ...], x: Tensor | None = None) -> Non
 
 def without_leading_ones(value: Tensor, ndim: int) -> Tensor:
     """value without the first dimensions that it has more than `ndim`, which all have size 1."""
-    extra = value.data.ndim - ndim
-    return value if extra <= 0 else words.reshape(value, shape=value.data.shape[extra:])
+    extra = value.array.ndim - ndim
+    return value if extra <= 0 else words.reshape(value, shape=value.array.shape[extra:])
 
 
 def _index_put_value(x: Tensor, value: Tensor, *indices: Tensor, axes: tuple[int, ...]) -> Tensor:
-    ndim = len(result_shape(x.data.shape, axes, indices))
+    ndim = len(result_shape(x.array.shape, axes, indices))
     return words.index_put(x, without_leading_ones(value, ndim), *indices, axes=axes)
 
 
 def _overwritten(x: Tensor, value: Tensor) -> Tensor:
-    return words.overwrite(x, without_leading_ones(value, x.data.ndim))
+    return words.overwrite(x, without_leading_ones(value, x.array.ndim))
 
 
 _put_in_place = in_place(_index_put_value, name="__setitem__")
@@ -205,7 +205,7 @@ def _copied(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     value = _assignable(src, input, False)
-    have, shape = value.data.shape, input.data.shape
+    have, shape = value.array.shape, input.array.shape
     if len(have) > len(shape) or any(m not in (1, n) for m, n in zip(have[::-1], shape[::-1], strict=False)):
         at = next((i for i in range(1, min(len(have), len(shape)) + 1) if have[-i] not in (1, shape[-i])), len(shape) + 1)
         n = shape[-at] if at <= len(shape) else 1
@@ -217,8 +217,8 @@ def _copied(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
 
 
 def _filled(input: Tensor, value: Any) -> Tensor:
-    if isinstance(value, Tensor) and value.data.ndim:
-        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.data.ndim} dimensions.")
+    if isinstance(value, Tensor) and value.array.ndim:
+        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.array.ndim} dimensions.")
     return words.overwrite(input, _assignable(value, input, False))
 
 

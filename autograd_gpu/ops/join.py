@@ -58,10 +58,10 @@ def _promoted(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
     for i, t in enumerate(tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
-    if all(t.data.dtype == tensors[0].data.dtype for t in tensors):
+    if all(t.array.dtype == tensors[0].array.dtype for t in tensors):
         return tensors
-    dtype = result_type([t.data for t in tensors])
-    return [t if t.data.dtype == dtype else words.astype(t, dtype=dtype) for t in tensors]
+    dtype = result_type([t.array for t in tensors])
+    return [t if t.array.dtype == dtype else words.astype(t, dtype=dtype) for t in tensors]
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = None) -> Tensor:
@@ -75,13 +75,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = None) -> Tensor:
     """
     tensors = _promoted(tensors, "cat")
     for i, t in enumerate(tensors):
-        if t.data.ndim == 0:
+        if t.array.ndim == 0:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
-    filled = [(i, t) for i, t in enumerate(tensors) if t.data.shape != (0,)] or [(0, tensors[0])]
-    first = filled[0][1].data.shape
+    filled = [(i, t) for i, t in enumerate(tensors) if t.array.shape != (0,)] or [(0, tensors[0])]
+    first = filled[0][1].array.shape
     axis = axis_of(dim if axis is None else axis, len(first))
     for i, t in filled:
-        shape = t.data.shape
+        shape = t.array.shape
         if len(shape) != len(first):
             raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
         for d, (want, have) in enumerate(zip(first, shape, strict=True)):
@@ -105,12 +105,12 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = None) -> Tenso
             [2, 4]])
     """
     tensors = _promoted(tensors, "stack")
-    first = tensors[0].data.shape
+    first = tensors[0].array.shape
     for i, t in enumerate(tensors):
-        if t.data.shape != first:
+        if t.array.shape != first:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.data.shape)} at entry "
-                f"{i}"
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.array.shape)} at "
+                f"entry {i}"
             )
     return words.stack(*tensors, axis=axis_of(dim if axis is None else axis, len(first) + 1))
 
@@ -124,7 +124,7 @@ def hstack(tensors: Sequence[Tensor]) -> Tensor:
             [2, 4]])
     """
     parts = [atleast_1d(t) for t in _promoted(tensors, "hstack")]
-    return cat(parts, 0 if parts[0].data.ndim == 1 else 1)
+    return cat(parts, 0 if parts[0].array.ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
@@ -161,7 +161,7 @@ def column_stack(tensors: Sequence[Tensor]) -> Tensor:
             [2, 4]])
     """
     tensors = _promoted(tensors, "column_stack")
-    return cat([t if t.data.ndim > 1 else words.reshape(t, shape=(t.data.size, 1)) for t in tensors], 1)
+    return cat([t if t.array.ndim > 1 else words.reshape(t, shape=(t.array.size, 1)) for t in tensors], 1)
 
 
 def block_diag(*tensors: Tensor) -> Tensor:
@@ -174,13 +174,13 @@ def block_diag(*tensors: Tensor) -> Tensor:
     """
     blocks = [atleast_2d(t) for t in _promoted(tensors, "block_diag")]
     for i, t in enumerate(blocks):
-        if t.data.ndim > 2:
+        if t.array.ndim > 2:
             raise RuntimeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.data.ndim} dimensions"
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.array.ndim} dimensions"
             )
-    width, left, rows = sum(t.data.shape[1] for t in blocks), 0, []
+    width, left, rows = sum(t.array.shape[1] for t in blocks), 0, []
     for t in blocks:
-        m, n = t.data.shape
+        m, n = t.array.shape
         rows.append(words.unslice(t, spec=(FULL, (left, left + n, None), ...), shape=(m, width)))
         left += n
     return cat(rows, 0)
@@ -190,7 +190,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
 
 
 def _repeated(input: Tensor, repeats: tuple[int, ...]) -> Tensor:
-    sizes = (1,) * (len(repeats) - input.data.ndim) + input.data.shape
+    sizes = (1,) * (len(repeats) - input.array.ndim) + input.array.shape
     shape = [n * k for n, k in zip(sizes, repeats, strict=True)]
     if any(k < 0 for k in repeats):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {shape}")
@@ -207,7 +207,7 @@ def repeat(input: Tensor, repeats: Sequence[int]) -> Tensor:
             [1, 2, 1, 2]])
     """
     repeats = shape_of((repeats,))
-    if len(repeats) < input.data.ndim:
+    if len(repeats) < input.array.ndim:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     return _repeated(input, repeats)
 
@@ -222,7 +222,7 @@ def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
             [2, 2, 2]])
     """
     dims = shape_of((dims,))
-    return _repeated(input, (1,) * (input.data.ndim - len(dims)) + dims)
+    return _repeated(input, (1,) * (input.array.ndim - len(dims)) + dims)
 
 
 def repeat_interleave(
@@ -237,27 +237,27 @@ def repeat_interleave(
     >>> ag.tensor([1, 2, 3]).repeat_interleave(ag.tensor([0, 2, 1]))
     tensor([2, 2, 3])
     """
-    xp = backend.of(input.data.__class__)
+    xp = backend.of(input.array.__class__)
     if repeats is None:
-        if input.data.ndim != 1:
+        if input.array.ndim != 1:
             raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
-        input, repeats = Tensor(xp.arange(input.data.size)), input
+        input, repeats = Tensor(xp.arange(input.array.size)), input
     dim = axis if dim is None else dim
     if dim is None:
-        input, dim = words.reshape(input, shape=(input.data.size,)), 0
-    axis, shape = axis_of(dim, input.data.ndim), input.data.shape or (1,)
+        input, dim = words.reshape(input, shape=(input.array.size,)), 0
+    axis, shape = axis_of(dim, input.array.ndim), input.array.shape or (1,)
     if isinstance(repeats, Tensor):
-        if repeats.data.dtype.kind not in "iu":
+        if repeats.array.dtype.kind not in "iu":
             raise NotImplementedError(f"repeat_interleave: repeats must be of an integer dtype, not {repeats.dtype}")
-        if repeats.data.ndim > 1:
+        if repeats.array.ndim > 1:
             raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
-        if repeats.data.size != 1:
+        if repeats.array.size != 1:
             return words.index(
                 words.reshape(input, shape=shape),
-                _places(xp, backend.move(repeats.data, input.device), shape[axis]),
+                _places(xp, backend.move(repeats.array, input.device), shape[axis]),
                 axes=(axis,),
             )
-        repeats = int(repeats.data.item())
+        repeats = int(repeats.array.item())
     if repeats < 0:
         raise RuntimeError("Repeats must be non-negative")
     apart = words.reshape(input, shape=(*shape[: axis + 1], 1, *shape[axis + 1 :]))

@@ -36,7 +36,7 @@ def numel(input: Tensor) -> int:
     >>> ag.zeros(2, 3).numel()
     6
     """
-    return input.data.size
+    return input.array.size
 
 
 nelement = numel
@@ -49,18 +49,18 @@ def size(input: Tensor, dim: int | None = None) -> Any:
     >>> ag.zeros(2, 3).size(), ag.zeros(2, 3).size(-1)
     (Size([2, 3]), 3)
     """
-    return Size(input.data.shape) if dim is None else input.data.shape[_one(dim, input)]
+    return Size(input.array.shape) if dim is None else input.array.shape[_one(dim, input)]
 
 
 def _one(dim: int, x: Tensor) -> int:
-    if not x.data.ndim:
+    if not x.array.ndim:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    return axis_of(dim, x.data.ndim)
+    return axis_of(dim, x.array.ndim)
 
 
 def dim(input: Tensor) -> int:
     """The number of dimensions."""
-    return input.data.ndim
+    return input.array.ndim
 
 
 ndimension = dim
@@ -68,24 +68,24 @@ ndimension = dim
 
 def __len__(self: Tensor) -> int:
     """The size of the first dimension."""
-    if not self.data.ndim:
+    if not self.array.ndim:
         raise TypeError("len() of a 0-d tensor")
-    return self.data.shape[0]
+    return self.array.shape[0]
 
 
 def itemsize(input: Tensor) -> int:
     """The bytes of an element."""
-    return input.data.itemsize
+    return input.array.itemsize
 
 
 def element_size(input: Tensor) -> int:
     """The bytes of an element."""
-    return input.data.itemsize
+    return input.array.itemsize
 
 
 def nbytes(input: Tensor) -> int:
     """The bytes of all elements."""
-    return input.data.nbytes
+    return input.array.nbytes
 
 
 def stride(input: Tensor, dim: int | None = None) -> Any:
@@ -95,7 +95,7 @@ def stride(input: Tensor, dim: int | None = None) -> Any:
     >>> ag.zeros(2, 3).stride()
     (3, 1)
     """
-    strides = tuple([n // input.data.itemsize for n in input.data.strides])
+    strides = tuple([n // input.array.itemsize for n in input.array.strides])
     return strides if dim is None else strides[_one(dim, input)]
 
 
@@ -107,18 +107,18 @@ def data_ptr(input: Tensor) -> int:
     >>> x.t().data_ptr() == x.data_ptr()
     True
     """
-    return backend.of(input.data.__class__).address(input.data)
+    return backend.of(input.array.__class__).address(input.array)
 
 
 def storage_offset(input: Tensor) -> int:
     """How many elements of its memory lie before the first of this tensor."""
-    xp = backend.of(input.data.__class__)
-    return (xp.address(input.data) - xp.address(xp.memory(input.data))) // input.data.itemsize
+    xp = backend.of(input.array.__class__)
+    return (xp.address(input.array) - xp.address(xp.memory(input.array))) // input.array.itemsize
 
 
 def is_contiguous(input: Tensor, memory_format: Any = None) -> bool:
     """Whether the elements lie one after another, the last dimension fastest."""
-    return bool(input.data.flags.c_contiguous)
+    return bool(input.array.flags.c_contiguous)
 
 
 @linear(lambda xp, g: g)
@@ -134,4 +134,4 @@ def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     >>> ag.zeros(2, 3).T.contiguous().stride()
     (2, 1)
     """
-    return input if input.data.flags.c_contiguous else words.contiguous(input)
+    return input if input.array.flags.c_contiguous else words.contiguous(input)

@@ -116,9 +116,9 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     for limit in (min, max):
         if limit is not None and not isinstance(limit, NUMBERS):
             raise TypeError(f"clamp(): a limit must be a Number or a Tensor, not {type(limit).__name__}")
-    if category(input.data.dtype) < 2:
-        dtype = result_type([input.data, *(limit for limit in (min, max) if limit is not None)])
-        if dtype != input.data.dtype:
+    if category(input.array.dtype) < 2:
+        dtype = result_type([input.array, *(limit for limit in (min, max) if limit is not None)])
+        if dtype != input.array.dtype:
             input = words.astype(input, dtype=dtype)
     return words.clamp(input, min=min, max=max)
 
@@ -167,8 +167,10 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         return nonzero(condition, as_tuple=True)
     if not isinstance(condition, Tensor):
         raise TypeError(f"where(): argument 'condition' (position 1) must be Tensor, not {type(condition).__name__}")
-    if condition.data.dtype.kind != "b":
-        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.data.dtype}")
+    if condition.array.dtype.kind != "b":
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.array.dtype}"
+        )
     return words.where(condition, input, other)
 
 

@@ -94,7 +94,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     tensor([21., 43.])
     """
     try:
-        m, n = input.data.ndim, other.data.ndim
+        m, n = input.array.ndim, other.array.ndim
     except AttributeError:
         check_tensors("matmul", input=input, other=other)
         raise
@@ -105,19 +105,19 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if m == n == 1:
         return dot(input, other)
     if m == 1:
-        out = words.matmul(shaped(input, (1, *input.data.shape)), other)
-        return shaped(out, (*out.data.shape[:-2], out.data.shape[-1]))
+        out = words.matmul(shaped(input, (1, *input.array.shape)), other)
+        return shaped(out, (*out.array.shape[:-2], out.array.shape[-1]))
     if n == 1 and m == 2:
         return mv(input, other)
-    out = words.matmul(input, shaped(other, (*other.data.shape, 1)))
-    return shaped(out, out.data.shape[:-1])
+    out = words.matmul(input, shaped(other, (*other.array.shape, 1)))
+    return shaped(out, out.array.shape[:-1])
 
 
 def check_ndim(x: Tensor, ndim: int, what: str) -> None:
     """Raise RuntimeError that speaks of `what` unless x has `ndim` dimensions."""
-    if x.data.ndim != ndim:
+    if x.array.ndim != ndim:
         kind = "matrix" if ndim == 2 else f"{ndim}D tensor"
-        raise RuntimeError(f"{what} must be a {kind}, got {x.data.ndim}-D tensor of shape {list(x.shape)}")
+        raise RuntimeError(f"{what} must be a {kind}, got {x.array.ndim}-D tensor of shape {list(x.shape)}")
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     check_tensors("mv", input=input, vec=vec)
     if input.ndim != 2 or vec.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
-    (n, m), (k,) = input.data.shape, vec.data.shape
+    (n, m), (k,) = input.array.shape, vec.array.shape
     if m != k:
         raise RuntimeError(f"size mismatch, got input ({n}), mat ({n}x{m}), vec ({k})")
     return shaped(words.matmul(input, shaped(vec, (k, 1))), (n,))
@@ -187,7 +187,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
     if input.dtype != tensor.dtype:
         raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}")
-    (n,), (k,) = input.data.shape, tensor.data.shape
+    (n,), (k,) = input.array.shape, tensor.array.shape
     if n != k:
         raise RuntimeError(
             f"inconsistent tensor size, expected tensor [{n}] and src [{k}] to have the same number of elements, but got {n} and "
@@ -229,7 +229,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     for name, x in (("self", input), ("vec2", vec2)):
         if x.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {x.ndim}-D")
-    return shaped(input, (*input.data.shape, 1)) * vec2
+    return shaped(input, (*input.array.shape, 1)) * vec2
 
 
 ger = outer
@@ -262,8 +262,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
                 f"{b.shape[j]} in dim {j}: the shapes are {list(a.shape)} and {list(b.shape)}"
             )
     kept_a, kept_b = [i for i in range(a.ndim) if i not in of_a], [j for j in range(b.ndim) if j not in of_b]
-    shape_a, shape_b = [a.data.shape[i] for i in kept_a], [b.data.shape[j] for j in kept_b]
-    summed = prod(a.data.shape[i] for i in of_a)
+    shape_a, shape_b = [a.array.shape[i] for i in kept_a], [b.array.shape[j] for j in kept_b]
+    summed = prod(a.array.shape[i] for i in of_a)
     left = shaped(words.transpose(a, axes=(*kept_a, *of_a)), (prod(shape_a), summed))
     right = shaped(words.transpose(b, axes=(*of_b, *kept_b)), (summed, prod(shape_b)))
     return shaped(words.matmul(left, right), (*shape_a, *shape_b))
@@ -356,7 +356,7 @@ def _linear_errors(x: Tensor, weight: Tensor, bias: Tensor = NOTHING) -> None:
             f"mat1 and mat2 shapes cannot be multiplied ({_times(rows)} and {_times(weight.shape[::-1])}): linear() of input "
             f"{list(x.shape)} with weight {list(weight.shape)}, whose columns must be as many as the last dimension of the input"
         )
-    if bias.data is not None:
+    if bias.array is not None:
         if bias.dtype != x.dtype:
             raise RuntimeError(f"linear(): input and bias must have the same dtype, but got {x.dtype} and {bias.dtype}")
         have = bias.shape[-1] if bias.ndim else 1
@@ -387,6 +387,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> ag.linear(ag.tensor([1.0, 2.0]), ag.tensor([[1.0, 1.0], [0.0, 3.0]]), ag.tensor([10.0, 20.0]))
     tensor([13., 26.])
     """
-    if isinstance(input, Tensor) and input.data.ndim == 1:
-        return linear(shaped(input, (1, *input.data.shape)), weight, bias).reshape((-1,))
+    if isinstance(input, Tensor) and input.array.ndim == 1:
+        return linear(shaped(input, (1, *input.array.shape)), weight, bias).reshape((-1,))
     return words.linear(input, weight, NOTHING if bias is None else bias)

@@ -31,22 +31,22 @@ IN_PLACE: tuple[str, ...] = tuple(name for name in __all__ if name not in ("inde
 def _slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | None = None) -> tuple[int, Tensor, Tensor]:
     """Check the arguments of index_select, index_add and the like; return dim from the front, and index as a vector."""
     check_integers(name, index)
-    axis = axis_of(dim, input.data.ndim)
-    if index.data.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector, and has shape {list(index.data.shape)}")
+    axis = axis_of(dim, input.array.ndim)
+    if index.array.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector, and has shape {list(index.array.shape)}")
     index = some_dimension(index)
     if isinstance(source, Tensor):
-        if source.data.dtype != input.data.dtype:
+        if source.array.dtype != input.array.dtype:
             raise RuntimeError(
-                f"{name}(): self ({input.data.dtype}) and source ({source.data.dtype}) must have the same scalar type"
+                f"{name}(): self ({input.array.dtype}) and source ({source.array.dtype}) must have the same scalar type"
             )
-        n = index.data.size
-        have = source.data.shape[axis] if axis < source.data.ndim else 1
+        n = index.array.size
+        have = source.array.shape[axis] if axis < source.array.ndim else 1
         if n != have:
             raise (IndexError if name == "index_copy_" else RuntimeError)(
                 f"{name}(): Number of indices ({n}) should be equal to source.size(dim): ({have}), for dim: {axis}"
             )
-        rest, given = list(input.data.shape), list(source.data.shape)
+        rest, given = list(input.array.shape), list(source.array.shape)
         rest[axis : axis + 1], given[axis : axis + 1] = [], []
         if rest != given:
             raise RuntimeError(
@@ -58,8 +58,8 @@ def _slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
 
 def _not_negative(name: str, index: Tensor, size: int, axis: int, error: type[Exception] = IndexError) -> None:
     """Raise for a negative index, which x[...] takes and these functions do not."""
-    if index.data.size and int(index.data.min()) < 0:
-        raise error(f"{name}(): index {int(index.data.min())} is out of bounds for dimension {axis} with size {size}")
+    if index.array.size and int(index.array.min()) < 0:
+        raise error(f"{name}(): index {int(index.array.min())} is out of bounds for dimension {axis} with size {size}")
 
 
 @dim_or_axis
@@ -72,9 +72,9 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
             [4., 4.]])
     """
     place, vector, x = _slices("index_select", input, dim, index)
-    _not_negative("index_select", vector, x.data.shape[place], place)
+    _not_negative("index_select", vector, x.array.shape[place], place)
     out = words.index(x, vector, axes=(place,))
-    return out if input.data.ndim else words.reshape(out, shape=())
+    return out if input.array.ndim else words.reshape(out, shape=())
 
 
 @dim_or_axis
@@ -86,11 +86,11 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     tensor([4., 0., 2.])
     """
     axis, index, x = _slices("index_add_", input, dim, index, source)
-    _not_negative("index_add_", index, x.data.shape[axis], axis, RuntimeError)
+    _not_negative("index_add_", index, x.array.shape[axis], axis, RuntimeError)
     source = some_dimension(source)
     if alpha != 1:
         source = words.mul(source, alpha)
-    return shaped(words.add(x, words.unindex(source, index, axes=(axis,), shape=x.data.shape)), input.data.shape)
+    return shaped(words.add(x, words.unindex(source, index, axes=(axis,), shape=x.array.shape)), input.array.shape)
 
 
 @dim_or_axis
@@ -102,8 +102,8 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     tensor([6., 0., 5.])
     """
     axis, index, x = _slices("index_copy_", input, dim, index, source)
-    _not_negative("index_copy_", index, x.data.shape[axis], axis)
-    return shaped(words.index_put(x, some_dimension(source), index, axes=(axis,)), input.data.shape)
+    _not_negative("index_copy_", index, x.array.shape[axis], axis)
+    return shaped(words.index_put(x, some_dimension(source), index, axes=(axis,)), input.array.shape)
 
 
 @dim_or_axis
@@ -116,20 +116,20 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """
     axis, index, x = _slices("index_fill_", input, dim, index)
     value = _single("index_fill_", value, input)
-    xp, n = backend.of(x.data.__class__), x.data.shape[axis]
-    filled = xp.unindex(xp.ones(index.data.shape, boolean), index.data, axes=(0,), shape=(n,))
-    mask = Tensor(filled.reshape([n if i == axis else 1 for i in range(x.data.ndim)]))
-    return shaped(words.where(mask, value, x), input.data.shape)
+    xp, n = backend.of(x.array.__class__), x.array.shape[axis]
+    filled = xp.unindex(xp.ones(index.array.shape, boolean), index.array, axes=(0,), shape=(n,))
+    mask = Tensor(filled.reshape([n if i == axis else 1 for i in range(x.array.ndim)]))
+    return shaped(words.where(mask, value, x), input.array.shape)
 
 
 def _single(name: str, value: Any, input: Tensor) -> Tensor:
     """A fill value as a Tensor without dimensions of the dtype of input."""
     value = tensor_of(value, input)
-    if value.data.ndim:
+    if value.array.ndim:
         raise RuntimeError(
-            f"{name} only supports a 0-dimensional value tensor, but got tensor with {value.data.ndim} dimension(s)."
+            f"{name} only supports a 0-dimensional value tensor, but got tensor with {value.array.ndim} dimension(s)."
         )
-    return value if value.data.dtype == input.data.dtype else words.astype(value, dtype=input.data.dtype)
+    return value if value.array.dtype == input.array.dtype else words.astype(value, dtype=input.array.dtype)
 
 
 @dim_or_axis
@@ -143,11 +143,11 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either prod, mean, amax or amin, got {reduce}")
     axis, index, x = _slices("index_reduce_", input, dim, index, source)
-    shape = [1] * x.data.ndim
-    shape[axis] = index.data.size
+    shape = [1] * x.array.ndim
+    shape[axis] = index.array.size
     source = some_dimension(source)
-    places = words.broadcast_to(words.reshape(index, shape=tuple(shape)), shape=source.data.shape)
-    return shaped(reduce_into("index_reduce_", x, axis, places, source, reduce, include_self), input.data.shape)
+    places = words.broadcast_to(words.reshape(index, shape=tuple(shape)), shape=source.array.shape)
+    return shaped(reduce_into("index_reduce_", x, axis, places, source, reduce, include_self), input.array.shape)
 
 
 def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False) -> Tensor:
@@ -158,24 +158,24 @@ def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumula
     tensor([3., 0., 0.])
     """
     axes, tensors = index_tensors(input, indices)
-    if input.data.dtype != values.data.dtype:
+    if input.array.dtype != values.array.dtype:
         raise RuntimeError(
-            f"Index put requires the source and destination dtypes match, got {input.data.dtype} for the destination and "
-            f"{values.data.dtype} for the source."
+            f"Index put requires the source and destination dtypes match, got {input.array.dtype} for the destination and "
+            f"{values.array.dtype} for the source."
         )
-    shape = result_shape(input.data.shape, axes, tensors)
+    shape = result_shape(input.array.shape, axes, tensors)
     values = without_leading_ones(values, len(shape))
     if not accumulate:
         return words.index_put(input, values, *tensors, axes=axes)
     values = stretched(values, shape)
-    return words.add(input, words.unindex(values, *tensors, axes=axes, shape=input.data.shape))
+    return words.add(input, words.unindex(values, *tensors, axes=axes, shape=input.array.shape))
 
 
 # -- as if flat ----------------------------------------------------------------------------------------------------------------
 
 
 def _flat(t: Tensor) -> Tensor:
-    return t if t.data.ndim == 1 else words.reshape(t, shape=(t.data.size,))
+    return t if t.array.ndim == 1 else words.reshape(t, shape=(t.array.size,))
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
@@ -191,7 +191,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 
 def _in_range(input: Tensor, index: Tensor) -> None:
-    n, i = input.data.size, index.data
+    n, i = input.array.size, index.array
     if i.size and not (-n <= int(i.min()) and int(i.max()) < n):
         wrong = int(i.max()) if int(i.max()) >= n else int(i.min())
         raise IndexError(f"out of range: tried to access index {wrong} on a tensor of {n} elements.")
@@ -207,27 +207,27 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     """
     check_integers("put_", index)
     _in_range(input, index)
-    if index.data.size != source.data.size:
+    if index.array.size != source.array.size:
         raise IndexError(
             "put_(): Expected source and index to have the same number of elements, but got "
-            f"{source.data.size} and {index.data.size}"
+            f"{source.array.size} and {index.array.size}"
         )
-    return words.reshape(index_put(_flat(input), (_flat(index),), _flat(source), accumulate), shape=input.data.shape)
+    return words.reshape(index_put(_flat(input), (_flat(index),), _flat(source), accumulate), shape=input.array.shape)
 
 
 def _mask(name: str, input: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """input and mask broadcast to one shape."""
     if not isinstance(mask, Tensor):
         raise TypeError(f"{name}(): argument 'mask' must be Tensor, not {type(mask).__name__}")
-    if mask.data.dtype.kind != "b":
-        raise RuntimeError(f"{name} only supports boolean masks, but got mask with dtype {mask.data.dtype}")
-    if input.data.shape == mask.data.shape:
+    if mask.array.dtype.kind != "b":
+        raise RuntimeError(f"{name} only supports boolean masks, but got mask with dtype {mask.array.dtype}")
+    if input.array.shape == mask.array.shape:
         return input, mask
     try:
-        shape = broadcast_shapes(input.data.shape, mask.data.shape)
+        shape = broadcast_shapes(input.array.shape, mask.array.shape)
     except RuntimeError:
         raise RuntimeError(
-            f"The shape of the mask {list(mask.data.shape)} must broadcast with that of the tensor {list(input.data.shape)} "
+            f"The shape of the mask {list(mask.array.shape)} must broadcast with that of the tensor {list(input.array.shape)} "
             f"in {name}()"
         ) from None
     return stretched(input, shape), stretched(mask, shape)
@@ -265,8 +265,8 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     check_same_dtype("masked_scatter", input, source)
     input, mask = _mask("masked_scatter_", input, mask)
     (places,) = words.nonzero(_flat(mask))
-    n = places.data.size
-    if source.data.size < n:
-        raise RuntimeError(f"Number of elements of source < number of ones in mask: {source.data.size} < {n}")
+    n = places.array.size
+    if source.array.size < n:
+        raise RuntimeError(f"Number of elements of source < number of ones in mask: {source.array.size} < {n}")
     values = words.slice(_flat(source), spec=((0, n, None), Ellipsis))
-    return words.reshape(words.index_put(_flat(input), values, places, axes=(0,)), shape=input.data.shape)
+    return words.reshape(words.index_put(_flat(input), values, places, axes=(0,)), shape=input.array.shape)

@@ -40,7 +40,7 @@ def _column(target: Any) -> tuple[int, ...]:
 
 def _counting(xp: Any, n: int, like: Any) -> Any:
     """0, 1, ..., n - 1 on the device of `like`."""
-    return Tensor(backend.of(like.data.__class__).arange(n)) if xp is words else xp.arange(n)
+    return Tensor(backend.of(like.array.__class__).arange(n)) if xp is words else xp.arange(n)
 
 
 def _one_hot(xp: Any, target: Any, classes: int, dtype: Any) -> Any:
@@ -113,11 +113,11 @@ def _reduce(losses: Tensor, reduction: str) -> Tensor:
 def _check_classes(input: Tensor, target: Tensor, reduction: str) -> None:
     """Raise PyTorch's error if `target` cannot hold the classes of `input`, which has the dimension for them."""
     _check_reduction(reduction)
-    shape, classes = input.data.shape, target.data.shape
+    shape, classes = input.array.shape, target.array.shape
     if len(shape) < 2:
         raise RuntimeError(f"input should have at least 2 dimensions here, and its shape is {list(shape)}")
-    if target.data.dtype.kind not in "iu":
-        raise RuntimeError(f"expected scalar type Long but found {target.data.dtype}: targets that are classes are int64")
+    if target.array.dtype.kind not in "iu":
+        raise RuntimeError(f"expected scalar type Long but found {target.array.dtype}: targets that are classes are int64")
     if not classes or shape[0] != classes[0]:
         raise ValueError(
             f"Expected input batch_size ({shape[0]}) to match target batch_size ({classes[0] if classes else 1}): the shapes are "
@@ -148,9 +148,9 @@ def cross_entropy(
     tensor(0.4100)
     """
     try:
-        shape, classes = input.data.shape, target.data.shape
+        shape, classes = input.array.shape, target.array.shape
         if weight is None and not label_smoothing and len(shape) > 1 and shape[0] == classes[0] and shape[2:] == classes[1:]:
-            if target.data.dtype.kind == "i" and reduction in _REDUCTIONS:
+            if target.array.dtype.kind == "i" and reduction in _REDUCTIONS:
                 return words.cross_entropy(input, target, ignore_index=ignore_index, reduction=reduction)
     except (AttributeError, IndexError):
         pass  # explained below
@@ -272,7 +272,7 @@ def _mse_loss(xp: Any, input: Any, target: Any, *, reduction: str = "mean") -> A
 def _alike(name: str, input: Tensor, target: Tensor, stretch: bool = True) -> tuple[Tensor, Tensor]:
     """Both with one shape, and a warning if they had not."""
     check_tensors(name, input=input, target=target)
-    if input.data.shape == target.data.shape:
+    if input.array.shape == target.array.shape:
         return input, target
     if not stretch:
         raise ValueError(
@@ -283,7 +283,7 @@ def _alike(name: str, input: Tensor, target: Tensor, stretch: bool = True) -> tu
         "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
         stacklevel=3,
     )
-    shape = broadcast_shapes(input.data.shape, target.data.shape)
+    shape = broadcast_shapes(input.array.shape, target.array.shape)
     return words.broadcast_to(input, shape=shape), words.broadcast_to(target, shape=shape)
 
 

@@ -38,8 +38,8 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     """
     check_tensors("kron", input=input, other=other)
     ndim = max(input.ndim, other.ndim)
-    m = (1,) * (ndim - input.ndim) + input.data.shape
-    n = (1,) * (ndim - other.ndim) + other.data.shape
+    m = (1,) * (ndim - input.ndim) + input.array.shape
+    n = (1,) * (ndim - other.ndim) + other.array.shape
     left = shaped(input, tuple(size for a in m for size in (a, 1)))
     right = shaped(other, tuple(size for b in n for size in (1, b)))
     return shaped(left * right, tuple(a * b for a, b in zip(m, n, strict=True)))
@@ -70,7 +70,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 
 
 def _identity_like(x: Tensor) -> Tensor:
-    identity = eye(x.data.shape[-1], dtype=x.dtype, device=x.device)
+    identity = eye(x.array.shape[-1], dtype=x.dtype, device=x.device)
     return words.overwrite(x, identity)  # part of the graph, as in PyTorch, with a gradient of zero
 
 

@@ -57,10 +57,10 @@ def _dtypes_in(data: Any, found: set[np.dtype]) -> None:
             for x in data:
                 if type(x) is not kind:
                     continue
-                if isinstance(x, Tensor) and x.data.size != 1:
+                if isinstance(x, Tensor) and x.array.size != 1:
                     raise ValueError(
                         "only one element tensors can be converted to Python scalars, and this one has shape "
-                        f"{list(x.data.shape)}: use stack() to join tensors"
+                        f"{list(x.array.shape)}: use stack() to join tensors"
                     )
                 if isinstance(getattr(x, "dtype", None), np.dtype):
                     found.add(x.dtype)
@@ -144,7 +144,7 @@ def _flat(data: Any) -> Any:
 def array_of(data: Any, dtype: np.dtype | None, copy: bool) -> Any:
     """An array of anything that tensors are made of."""
     if isinstance(data, Tensor):
-        data = data.data
+        data = data.array
     if data.__class__ not in backend._speakers:
         if hasattr(data, "__cuda_array_interface__"):
             data = backend.adopted(data)

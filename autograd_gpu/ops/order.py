@@ -62,7 +62,7 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     >>> ag.zeros(2, 3, 4).permute(2, 0, 1).shape
     Size([4, 2, 3])
     """
-    ndim, dims = input.data.ndim, tuple(dims)
+    ndim, dims = input.array.ndim, tuple(dims)
     if len(dims) != ndim:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering "
@@ -82,7 +82,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     tensor([[1, 3],
             [2, 4]])
     """
-    ndim = input.data.ndim
+    ndim = input.array.ndim
     a, b = axis_of(dim0, ndim), axis_of(dim1, ndim)
     axes = list(range(ndim))
     if ndim:
@@ -97,7 +97,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     >>> ag.zeros(2, 3, 4).movedim(0, -1).shape
     Size([3, 4, 2])
     """
-    ndim, source, destination = input.data.ndim, ints(source), ints(destination)
+    ndim, source, destination = input.array.ndim, ints(source), ints(destination)
     if len(source) != len(destination):
         raise RuntimeError(
             f"movedim: Invalid source or destination dims: source ({source} dims) should contain the same number of dims as "
@@ -137,14 +137,14 @@ def t(input: Tensor) -> Tensor:
     tensor([[1, 3],
             [2, 4]])
     """
-    if input.data.ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.data.ndim}D")
+    if input.array.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.array.ndim}D")
     return T(input)
 
 
 def T(input: Tensor) -> Tensor:
     """A view with the order of the dimensions reversed."""
-    return words.transpose(input, axes=tuple(range(input.data.ndim))[::-1])
+    return words.transpose(input, axes=tuple(range(input.array.ndim))[::-1])
 
 
 def mT(input: Tensor) -> Tensor:
@@ -154,9 +154,9 @@ def mT(input: Tensor) -> Tensor:
 
 def H(input: Tensor) -> Tensor:
     """A matrix transposed and, if it is complex, conjugated."""
-    if input.data.ndim not in (0, 2):
+    if input.array.ndim not in (0, 2):
         raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {input.data.ndim}-D tensor. For batches of matrices, "
+            f"tensor.H is only supported on matrices (2-D tensors). Got {input.array.ndim}-D tensor. For batches of matrices, "
             "consider using tensor.mH"
         )
     return mH(input)
@@ -178,12 +178,12 @@ def adjoint(input: Tensor) -> Tensor:
 
 
 def _matrices(input: Tensor, name: str) -> Tensor:
-    if input.data.ndim == 1:
+    if input.array.ndim == 1:
         raise RuntimeError(f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D tensor.")
-    if input.data.ndim == 0:
+    if input.array.ndim == 0:
         return words.reshape(input, shape=())
     out = words.mT(input)
-    return words.conj(out) if name != "mT" and input.data.dtype.kind == "c" else out
+    return words.conj(out) if name != "mT" and input.array.dtype.kind == "c" else out
 
 
 # -- copies with the elements in another order -------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def flip(input: Tensor, dims: Sequence[int]) -> Tensor:
     >>> ag.tensor([1, 2, 3]).flip(0)
     tensor([3, 2, 1])
     """
-    return words.flip(input, axis=axes_of(tuple(ints(dims)), input.data.ndim))
+    return words.flip(input, axis=axes_of(tuple(ints(dims)), input.array.ndim))
 
 
 def fliplr(input: Tensor) -> Tensor:
@@ -215,7 +215,7 @@ def fliplr(input: Tensor) -> Tensor:
     tensor([[2, 1],
             [4, 3]])
     """
-    if input.data.ndim < 2:
+    if input.array.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return words.flip(input, axis=(1,))
 
@@ -228,7 +228,7 @@ def flipud(input: Tensor) -> Tensor:
     tensor([[3, 4],
             [1, 2]])
     """
-    if input.data.ndim < 1:
+    if input.array.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
     return words.flip(input, axis=(0,))
 
@@ -242,9 +242,9 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: Any = None, *, dim: A
     tensor([3, 1, 2])
     """
     shifts, dims = ints(shifts), next((ints(d) for d in (dims, dim, axis) if d is not None), [])
-    shape = input.data.shape
+    shape = input.array.shape
     if not dims and len(shifts) == 1:
-        flat = words.reshape(input, shape=(input.data.size,))
+        flat = words.reshape(input, shape=(input.array.size,))
         return own(words.reshape(words.roll(flat, shifts=tuple(shifts), axis=(0,)), shape=shape))
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
@@ -261,7 +261,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     tensor([[2, 4],
             [1, 3]])
     """
-    ndim = input.data.ndim
+    ndim = input.array.ndim
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if ndim < 2:

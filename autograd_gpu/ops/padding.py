@@ -29,7 +29,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     >>> ag.pad(ag.tensor([[1, 2, 3]]), (2, 1), mode="reflect")
     tensor([[3, 2, 1, 2, 3, 2]])
     """
-    pad, ndim = shape_of((pad,)), input.data.ndim
+    pad, ndim = shape_of((pad,)), input.array.ndim
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * ndim:
@@ -52,10 +52,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
             "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
         )
-    if mode != "circular" and 0 in input.data.shape[ndim - len(pad) // 2 - 1 :]:
+    if mode != "circular" and 0 in input.array.shape[ndim - len(pad) // 2 - 1 :]:
         raise RuntimeError(
             f"Expected {ndim}D tensor with possibly 0 batch size and other non-zero dimensions for input, but got: "
-            f"{list(input.data.shape)}"
+            f"{list(input.array.shape)}"
         )
     for axis, (before, after) in widths.items():
         input = _sides(input, axis, before, after, mode)
@@ -64,22 +64,22 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
 def _constant(x: Tensor, widths: dict[int, tuple[int, int]], value: float) -> Tensor:
     x = _cropped(x, widths)
-    both = [tuple(max(n, 0) for n in widths.get(i, (0, 0))) for i in range(x.data.ndim)]
+    both = [tuple(max(n, 0) for n in widths.get(i, (0, 0))) for i in range(x.array.ndim)]
     if not any(map(any, both)):
         return words.clone(x)
-    shape = tuple([before + n + after for n, (before, after) in zip(x.data.shape, both, strict=True)])
-    inner = tuple([(before, before + n, None) for n, (before, _) in zip(x.data.shape, both, strict=True)])
+    shape = tuple([before + n + after for n, (before, after) in zip(x.array.shape, both, strict=True)])
+    inner = tuple([(before, before + n, None) for n, (before, _) in zip(x.array.shape, both, strict=True)])
     if not value:
         return words.unslice(x, spec=(*inner, ...), shape=shape)
-    around = Tensor(backend.of(x.data.__class__).full(shape, value, x.data.dtype))
+    around = Tensor(backend.of(x.array.__class__).full(shape, value, x.array.dtype))
     return put_view(around, x, chain=((words.slice.op, {"spec": (*inner, ...)}, None),))
 
 
 def _cropped(x: Tensor, widths: dict[int, tuple[int, int]]) -> Tensor:
     """x without what negative widths take away."""
-    spec = [FULL] * x.data.ndim
+    spec = [FULL] * x.array.ndim
     for axis, (before, after) in widths.items():
-        n = x.data.shape[axis]
+        n = x.array.shape[axis]
         start, stop = max(-before, 0), n - max(-after, 0)
         if start > stop:
             raise RuntimeError(
@@ -102,11 +102,11 @@ def _sides(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     """x with one dimension padded by elements of its own."""
     if mode == "circular":
         x = _cropped(x, {axis: (before, after)})  # here what is taken away is not seen at the other end
-    n, widths = x.data.shape[axis], (max(before, 0), max(after, 0))
+    n, widths = x.array.shape[axis], (max(before, 0), max(after, 0))
     if mode == "reflect" and max(widths) >= n:
         raise RuntimeError(
             "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding "
-            f"({before}, {after}) at dimension {axis} of input {list(x.data.shape)}"
+            f"({before}, {after}) at dimension {axis} of input {list(x.array.shape)}"
         )
     if mode == "circular" and max(widths) > n:
         raise RuntimeError("Padding value causes wrapping around more than once.")
@@ -117,7 +117,7 @@ def _sides(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
             if mode == "reflect":
                 piece = words.flip(piece, axis=(axis,))
             elif mode == "replicate":
-                piece = words.broadcast_to(piece, shape=(*x.data.shape[:axis], width, *x.data.shape[axis + 1 :]))
+                piece = words.broadcast_to(piece, shape=(*x.array.shape[:axis], width, *x.array.shape[axis + 1 :]))
             pieces.insert(place, piece)
     x = words.cat(*pieces, axis=axis)
     return x if mode == "circular" else _cropped(x, {axis: (min(before, 0), min(after, 0))})

@@ -62,9 +62,9 @@ def _sum_windows(xp: Any, x: Any, *, axis: int, step: int, length: int) -> Any:
 
 
 def _index(x: Tensor, axis: int, index: int) -> int:
-    n = x.data.shape[axis]
+    n = x.array.shape[axis]
     if not -n <= index < n:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(x.data.shape)} at dimension {axis}")
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(x.array.shape)} at dimension {axis}")
     return index % n
 
 
@@ -75,9 +75,9 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     >>> ag.tensor([[1, 2], [3, 4]]).select(1, 0)
     tensor([1, 3])
     """
-    if not input.data.ndim:
+    if not input.array.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    axis = axis_of(dim, input.data.ndim)
+    axis = axis_of(dim, input.array.ndim)
     return words.slice(input, spec=((FULL,) * axis + (_index(input, axis, index), ...)))
 
 
@@ -88,12 +88,12 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     >>> ag.tensor([1, 2, 3, 4]).narrow(0, 1, 2)
     tensor([2, 3])
     """
-    if not input.data.ndim:
+    if not input.array.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
-    axis, start = axis_of(dim, input.data.ndim), int(start)
-    n = input.data.shape[axis]
+    axis, start = axis_of(dim, input.array.ndim), int(start)
+    n = input.array.shape[axis]
     if not -n <= start <= n:
         raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start})")
     start += n if start < 0 else 0
@@ -110,15 +110,15 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     tensor([[1, 2, 3],
             [3, 4, 5]])
     """
-    axis = axis_of(dimension, input.data.ndim)
-    n = input.data.shape[axis] if input.data.ndim else 1
+    axis = axis_of(dimension, input.array.ndim)
+    n = input.array.shape[axis] if input.array.ndim else 1
     if size < 0:
         raise RuntimeError(f"size is {size} but must be >= 0")
     if size > n:
         raise RuntimeError(f"maximum size for tensor at dimension {axis} is {n} but size is {size}")
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
-    if not input.data.ndim:
+    if not input.array.ndim:
         return words.slice(words.reshape(input, shape=(1,)), spec=((0, size, None), ...))
     return words.windows(input, axis=axis, size=size, step=step)
 
@@ -134,14 +134,14 @@ def unbind(input: Tensor, dim: int = 0, *, axis: Any = None) -> tuple[Tensor, ..
     (tensor([1, 2]), tensor([3, 4]))
     """
     dim = dim if axis is None else axis
-    if not input.data.ndim:
+    if not input.array.ndim:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    return words.unbind(input, axis=axis_of(dim, input.data.ndim))
+    return words.unbind(input, axis=axis_of(dim, input.array.ndim))
 
 
 def __iter__(self: Tensor) -> Any:
     """Views at each place of the first dimension."""
-    if not self.data.ndim:
+    if not self.array.ndim:
         raise TypeError("iteration over a 0-d tensor")
     return iter(words.unbind(self, axis=0))
 
@@ -158,12 +158,12 @@ def split(
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
     size = split_size if split_size_or_sections is None else split_size_or_sections
-    if not tensor.data.ndim:
+    if not tensor.array.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
-    axis = axis_of(dim, tensor.data.ndim)
+    axis = axis_of(dim, tensor.array.ndim)
     if not hasattr(size, "__index__"):
         return split_with_sizes(tensor, size, axis)
-    n = tensor.data.shape[axis]
+    n = tensor.array.shape[axis]
     if size < 0:
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
     if size == 0 and n:
@@ -180,16 +180,16 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
     >>> ag.split_with_sizes(ag.arange(5), (1, 4))
     (tensor([0]), tensor([1, 2, 3, 4]))
     """
-    if not input.data.ndim:
+    if not input.array.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
-    axis, sizes = axis_of(dim, input.data.ndim), shape_of((split_sizes,))
+    axis, sizes = axis_of(dim, input.array.ndim), shape_of((split_sizes,))
     if any(n < 0 for n in sizes):
         raise RuntimeError(
             f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}"
         )
-    if sum(sizes) != input.data.shape[axis]:
+    if sum(sizes) != input.array.shape[axis]:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {input.data.shape[axis]} (input tensor's size at dimension "
+            f"split_with_sizes expects split_sizes to sum exactly to {input.array.shape[axis]} (input tensor's size at dimension "
             f"{axis}), but got split_sizes={list(sizes)}"
         )
     return words.split(input, axis=axis, sizes=sizes)
@@ -202,12 +202,12 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     >>> ag.arange(5).chunk(2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
-    if not input.data.ndim:
+    if not input.array.ndim:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    axis = axis_of(dim, input.data.ndim)
-    n = input.data.shape[axis]
+    axis = axis_of(dim, input.array.ndim)
+    n = input.array.shape[axis]
     return words.split(input, axis=axis, sizes=(0,) * chunks) if n == 0 else split(input, -(-n // chunks), axis)
 
 
@@ -223,10 +223,10 @@ def tensor_split(
     >>> ag.arange(5).tensor_split((1, -1))
     (tensor([0]), tensor([1, 2, 3]), tensor([4]))
     """
-    if not input.data.ndim:
+    if not input.array.ndim:
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
-    axis = axis_of(dim, input.data.ndim)
-    n = input.data.shape[axis]
+    axis = axis_of(dim, input.array.ndim)
+    n = input.array.shape[axis]
     cuts = next((given for given in (indices_or_sections, indices, sections) if given is not None), ())
     if isinstance(cuts, Tensor):
         cuts = cuts.tolist()
@@ -243,7 +243,7 @@ def tensor_split(
 
 
 def _split_evenly(name: str, input: Tensor, cuts: Any, least: int, dim: int) -> tuple[Tensor, ...]:
-    shape = input.data.shape
+    shape = input.array.shape
     if len(shape) < least:
         raise RuntimeError(
             f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {len(shape)} dimensions!"
@@ -265,7 +265,7 @@ def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
             [3]]), tensor([[2],
             [4]]))
     """
-    return _split_evenly("hsplit", input, indices_or_sections, 1, 0 if input.data.ndim == 1 else 1)
+    return _split_evenly("hsplit", input, indices_or_sections, 1, 0 if input.array.ndim == 1 else 1)
 
 
 def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
@@ -305,7 +305,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     >>> ag.tensor([[1, 2], [3, 4]]).diagonal()
     tensor([1, 4])
     """
-    a, b = _two_axes(dim1, dim2, input.data.ndim)
+    a, b = _two_axes(dim1, dim2, input.array.ndim)
     return words.diagonal(input, offset=offset, axis1=a, axis2=b)
 
 
@@ -318,7 +318,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
             [0, 0, 2],
             [0, 0, 0]])
     """
-    shape = input.data.shape
+    shape = input.array.shape
     a, b = _two_axes(dim1, dim2, len(shape) + 1)
     n, new = shape[-1] + abs(offset), list(shape[:-1])
     for axis in sorted((a, b)):
@@ -334,10 +334,10 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     tensor([[1, 0],
             [0, 2]])
     """
-    if input.data.ndim == 1:
+    if input.array.ndim == 1:
         return diag_embed(input, diagonal)
-    if input.data.ndim != 2:
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.data.ndim}D")
+    if input.array.ndim != 2:
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.array.ndim}D")
     return words.clone(words.diagonal(input, offset=diagonal, axis1=0, axis2=1))
 
 
@@ -349,7 +349,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     tensor([[1, 0],
             [0, 2]])
     """
-    return diag_embed(words.reshape(input, shape=(input.data.size,)), offset)
+    return diag_embed(words.reshape(input, shape=(input.array.size,)), offset)
 
 
 # -- copies with a part replaced ---------------------------------------------------------------------------------------
@@ -358,13 +358,13 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 def _scatter(input: Tensor, src: Tensor, part: Any, **keywords: Any) -> Tensor:
     """A copy of `input` with `src` where the view op `part` looks."""
     chain = ((part.op, keywords, None),)
-    shape = part(input.detach(), **keywords).data.shape
-    if src.data.shape != shape:
+    shape = part(input.detach(), **keywords).array.shape
+    if src.array.shape != shape:
         raise RuntimeError(
-            f"expected src to have a size equal to the slice of self. src size = {list(src.data.shape)}, slice size = "
+            f"expected src to have a size equal to the slice of self. src size = {list(src.array.shape)}, slice size = "
             f"{list(shape)}"
         )
-    src = src if src.data.dtype == input.data.dtype else words.astype(src, dtype=input.data.dtype)
+    src = src if src.array.dtype == input.array.dtype else words.astype(src, dtype=input.array.dtype)
     return put_view(input, src, chain=chain)
 
 
@@ -376,7 +376,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     tensor([[0., 0.],
             [1., 1.]])
     """
-    axis = axis_of(dim, input.data.ndim)
+    axis = axis_of(dim, input.array.ndim)
     return _scatter(input, src, words.slice, spec=(FULL,) * axis + (_index(input, axis, index), ...))
 
 
@@ -389,7 +389,7 @@ def slice_scatter(
     >>> ag.slice_scatter(ag.zeros(4), ag.ones(2), start=1, step=2)
     tensor([0., 1., 0., 1.])
     """
-    axis = axis_of(dim, input.data.ndim)
+    axis = axis_of(dim, input.array.ndim)
     if step <= 0:
         raise RuntimeError("slice step must be positive")
     return _scatter(input, src, words.slice, spec=(FULL,) * axis + ((start, end, step), ...))
@@ -403,5 +403,5 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     tensor([[1., 0.],
             [0., 1.]])
     """
-    a, b = _two_axes(dim1, dim2, input.data.ndim)
+    a, b = _two_axes(dim1, dim2, input.array.ndim)
     return _scatter(input, src, words.diagonal, offset=offset, axis1=a, axis2=b)

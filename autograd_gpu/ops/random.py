@@ -119,7 +119,7 @@ def rand_like(
     Size([2, 3])
     """
     return rand(
-        input.data.shape,
+        input.array.shape,
         generator=generator,
         dtype=dtype or input.dtype,
         device=device or input.device,
@@ -137,7 +137,7 @@ def randn_like(
     Size([2, 3])
     """
     return randn(
-        input.data.shape,
+        input.array.shape,
         generator=generator,
         dtype=dtype or input.dtype,
         device=device or input.device,
@@ -197,7 +197,7 @@ def randint_like(
     return randint(
         low,
         high,
-        input.data.shape,
+        input.array.shape,
         generator=generator,
         dtype=dtype or input.dtype,
         device=device or input.device,
@@ -242,22 +242,22 @@ def normal(
     """
     given = [t for t in (mean, std) if isinstance(t, Tensor)]
     if isinstance(std, Tensor):
-        if std.data.size and std.data.min() < 0:
+        if std.array.size and std.array.min() < 0:
             raise RuntimeError("normal expects all elements of std >= 0.0")
     elif std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     if given:
         if size is not None:
             raise TypeError("normal() takes a size only where mean and std are numbers")
-        xp = backend.of(given[0].data.__class__)
-        shape = np.broadcast_shapes(*(t.data.shape for t in given))
-        numbers = draw("normal", shape, given[0].data.dtype, xp, generator, "normal")
+        xp = backend.of(given[0].array.__class__)
+        shape = np.broadcast_shapes(*(t.array.shape for t in given))
+        numbers = draw("normal", shape, given[0].array.dtype, xp, generator, "normal")
     else:
         if size is None:
             raise TypeError("normal() of numbers needs a size")
         xp = backend.vocabulary(place_of(device))
         numbers = draw("normal", shape_of((size,)), dtype_of(dtype) or default_dtype[0], xp, generator, "normal")
-    mean, std = (t.data if isinstance(t, Tensor) else numbers.dtype.type(t) for t in (mean, std))
+    mean, std = (t.array if isinstance(t, Tensor) else numbers.dtype.type(t) for t in (mean, std))
     return made(xp.astype(numbers * std + mean, dtype=numbers.dtype), requires_grad)
 
 
@@ -270,7 +270,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     >>> ag.bernoulli(ag.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    array = input.data
+    array = input.array
     if p is None and category(array.dtype) != 2:
         raise NotImplementedError(f'"bernoulli" not implemented for {array.dtype}: probabilities are floating point')
     given = array if p is None else p
@@ -296,7 +296,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     >>> ag.multinomial(ag.tensor([0.0, 1.0, 0.0]), 3, replacement=True)
     tensor([1, 1, 1])
     """
-    array = input.data
+    array = input.array
     if array.ndim not in (1, 2):
         raise RuntimeError(f"prob_dist must be 1 or 2 dim, but its shape is {list(array.shape)}")
     if category(array.dtype) != 2:

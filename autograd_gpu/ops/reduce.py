@@ -62,7 +62,7 @@ def axes(dim: Any, axis: Any, ndim: int) -> tuple[int, ...]:
 def cast(input: Tensor, dtype: Any) -> Tensor:
     """`input` in the dtype asked for, if one is."""
     dtype = dtype_of(dtype)
-    return input if dtype is None or input.data.dtype == dtype else words.astype(input, dtype=dtype)
+    return input if dtype is None or input.array.dtype == dtype else words.astype(input, dtype=dtype)
 
 
 # -- sums --------------------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def sum(
     """
     if dtype is not None:
         input = cast(input, dtype)
-    return words.sum(input, axis=axes(dim, axis, input.data.ndim), keepdims=keepdim or keepdims)
+    return words.sum(input, axis=axes(dim, axis, input.array.ndim), keepdims=keepdim or keepdims)
 
 
 def mean(
@@ -113,12 +113,12 @@ def mean(
     """
     if dtype is not None:
         input = cast(input, dtype)
-    if category(input.data.dtype) < 2:
+    if category(input.array.dtype) < 2:
         raise RuntimeError(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
             f"Got: {input.dtype}. Convert the input, as in x.float(), or give a dtype"
         )
-    return words.mean(input, axis=axes(dim, axis, input.data.ndim), keepdims=keepdim or keepdims)
+    return words.mean(input, axis=axes(dim, axis, input.array.ndim), keepdims=keepdim or keepdims)
 
 
 def _numbers(input: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any 
     >>> ag.nansum(ag.tensor([1.0, float("nan"), 2.0]))
     tensor(3.)
     """
-    return sum(_numbers(input) if category(input.data.dtype) >= 2 else input, dim, keepdim, dtype=dtype, axis=axis)
+    return sum(_numbers(input) if category(input.array.dtype) >= 2 else input, dim, keepdim, dtype=dtype, axis=axis)
 
 
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None) -> Tensor:
@@ -143,9 +143,9 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any
     >>> ag.nanmean(ag.tensor([1.0, float("nan"), 2.0]))
     tensor(1.5000)
     """
-    if category(input.data.dtype) < 2:
+    if category(input.array.dtype) < 2:
         raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}")
-    over = axes(dim, axis, input.data.ndim)
+    over = axes(dim, axis, input.array.ndim)
     return sum(_numbers(input), over, keepdim, dtype=dtype) / sum(words.logical_not(words.isnan(input)), over, keepdim)
 
 
@@ -172,11 +172,11 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     tensor([3., 8.])
     """
     input, dim = cast(input, dtype), axis if dim is None else dim
-    if dim is None or not input.data.ndim:
+    if dim is None or not input.array.ndim:
         if dim is not None:
             axis_of(dim, 0)
         return words.prod(words.reshape(input, shape=(-1,)), axis=0)
-    return words.prod(input, axis=axis_of(dim, input.data.ndim), keepdims=keepdim)
+    return words.prod(input, axis=axis_of(dim, input.array.ndim), keepdims=keepdim)
 
 
 # -- variances ---------------------------------------------------------------------------------------------------------
@@ -220,10 +220,10 @@ def _spread(word: str, input: Tensor, dim: Any, unbiased: bool | None, correctio
         correction = 1 if unbiased is None else int(unbiased)
     elif unbiased is not None:
         raise TypeError(f"{word}() takes unbiased or correction, not both")
-    if category(input.data.dtype) < 2:
+    if category(input.array.dtype) < 2:
         raise RuntimeError(f"std and var only support floating point and complex dtypes, and this tensor is {input.dtype}")
-    over = axes(dim, axis, input.data.ndim)
-    n = size_along(input.data.shape, over)
+    over = axes(dim, axis, input.array.ndim)
+    n = size_along(input.array.shape, over)
     if n <= correction:
         warnings.warn(
             f"{word}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input "
@@ -329,7 +329,9 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
         p = 2
     elif isinstance(p, str):
         raise NotImplementedError(f"norm(): p={p!r} is not available: give a number or 'fro'")
-    return vector_norm(input, p, None if dim is None and axis is None else axes(dim, axis, input.data.ndim), keepdim, dtype=dtype)
+    return vector_norm(
+        input, p, None if dim is None and axis is None else axes(dim, axis, input.array.ndim), keepdim, dtype=dtype
+    )
 
 
 # -- truth and counts --------------------------------------------------------------------------------------------------
@@ -354,8 +356,8 @@ def _count_nonzero(xp: Any, x: Any, *, axis: Any, keepdims: bool = False) -> Any
 
 
 def _truth(word: Any, input: Tensor, dim: Any, keepdim: bool, axis: Any) -> Tensor:
-    result = word(input, axis=axes(dim, axis, input.data.ndim), keepdims=keepdim)
-    return words.astype(result, dtype=input.dtype) if input.data.dtype == "uint8" else result  # as in PyTorch
+    result = word(input, axis=axes(dim, axis, input.array.ndim), keepdims=keepdim)
+    return words.astype(result, dtype=input.dtype) if input.array.dtype == "uint8" else result  # as in PyTorch
 
 
 def all(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
@@ -385,4 +387,4 @@ def count_nonzero(input: Tensor, dim: Any = None, *, axis: Any = None) -> Tensor
     >>> ag.count_nonzero(ag.tensor([[0, 1], [2, 3]]), dim=0)
     tensor([1, 2])
     """
-    return words.count_nonzero(input, axis=axes(dim, axis, input.data.ndim))
+    return words.count_nonzero(input, axis=axes(dim, axis, input.array.ndim))

@@ -100,7 +100,7 @@ def _scan(word: Any, input: Tensor, dim: int | None, axis: int | None) -> Tensor
     dim = axis if dim is None else dim
     if dim is None:
         raise TypeError(f'{word.__name__}() missing 1 required positional argument: "dim"')
-    ndim = input.data.ndim
+    ndim = input.array.ndim
     over = axis_of(dim, ndim)
     if ndim:
         return word(input, axis=over)
@@ -136,16 +136,16 @@ def logcumsumexp(input: Tensor, dim: int | None = None, *, axis: int | None = No
     >>> ag.logcumsumexp(ag.tensor([0.0, 0.0, 0.0]), dim=0)
     tensor([0.0000, 0.6931, 1.0986])
     """
-    if category(input.data.dtype) < 2:
+    if category(input.array.dtype) < 2:
         raise NotImplementedError(f"\"logcumsumexp\" not implemented for '{input.dtype}': convert the input, as in x.float()")
     return _scan(words.logcumsumexp, input, dim, axis)
 
 
 def _extreme(kind: Any, word: Any, input: Tensor, dim: int | None, axis: int | None) -> Any:
     index = _scan(word, input, dim, axis)
-    if not input.data.ndim:
+    if not input.array.ndim:
         return kind(words.reshape(input, shape=()), index)
-    return kind(words.take_along(input, index, axis=axis_of(axis if dim is None else dim, input.data.ndim)), index)
+    return kind(words.take_along(input, index, axis=axis_of(axis if dim is None else dim, input.array.ndim)), index)
 
 
 def cummax(input: Tensor, dim: int | None = None, *, axis: int | None = None) -> Any:
@@ -192,30 +192,30 @@ def diff(
     >>> ag.diff(ag.tensor([1, 3, 2]))
     tensor([ 2, -1])
     """
-    if not input.data.ndim:
+    if not input.array.ndim:
         raise RuntimeError("diff expects input to be at least one-dimensional")
-    over = axis_of(dim if axis is None else axis, input.data.ndim)
+    over = axis_of(dim if axis is None else axis, input.array.ndim)
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     if prepend is not None or append is not None:
         input = words.cat(*[part for part in (prepend, input, append) if part is not None], axis=over)
     for _ in range(n):
         earlier, later = _ends(input, over)
-        input = words.logical_xor(later, earlier) if input.data.dtype == "bool" else later - earlier
+        input = words.logical_xor(later, earlier) if input.array.dtype == "bool" else later - earlier
     return input
 
 
 def _areas(y: Tensor, x: Tensor | None, dx: Any, dim: int, axis: int | None) -> tuple[Tensor, int]:
     """Twice the areas of the trapezoids between neighbours, and the axis they lie along."""
-    over = axis_of(dim if axis is None else axis, y.data.ndim)
+    over = axis_of(dim if axis is None else axis, y.array.ndim)
     left, right = _ends(y, over)
     if x is None:
         return (left + right) * dx, over
-    if x.data.ndim == 1:
-        x = words.reshape(x, shape=(-1,) + (1,) * (y.data.ndim - over - 1))
+    if x.array.ndim == 1:
+        x = words.reshape(x, shape=(-1,) + (1,) * (y.array.ndim - over - 1))
         start, end = _ends(x, 0)
     else:
-        start, end = _ends(x, over - y.data.ndim + x.data.ndim)
+        start, end = _ends(x, over - y.array.ndim + x.array.ndim)
     return (left + right) * (end - start), over
 
 

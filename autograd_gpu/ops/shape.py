@@ -66,17 +66,17 @@ def ints(dims: Any) -> list[int]:
 
 def shaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """x in another shape; itself if that is its own."""
-    return x if x.data.shape == shape else words.reshape(x, shape=shape)
+    return x if x.array.shape == shape else words.reshape(x, shape=shape)
 
 
 def some_dimension(x: Tensor) -> Tensor:
     """x, with one dimension if it has none: `atleast_1d` of one tensor."""
-    return x if x.data.ndim else words.reshape(x, shape=(1,))
+    return x if x.array.ndim else words.reshape(x, shape=(1,))
 
 
 def stretched(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """x broadcast to a shape; itself if that is its own."""
-    return x if x.data.shape == shape else words.broadcast_to(x, shape=shape)
+    return x if x.array.shape == shape else words.broadcast_to(x, shape=shape)
 
 
 # -- the ops -----------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
     tensor([[0, 1],
             [2, 3]])
     """
-    return words.reshape(input, shape=_shape_for(shape, input.data.size))
+    return words.reshape(input, shape=_shape_for(shape, input.array.size))
 
 
 @spread
@@ -153,23 +153,23 @@ def view(input: Tensor, size: Sequence[int]) -> Tensor:
     if isinstance(size, (dtype, type)):
         raise TypeError(f"view() to another dtype is not supported: convert the values with .to({size}), or view input.numpy()")
     out = reshape(input, size)
-    memory = backend.of(out.data.__class__).memory
-    if out.data.size and memory(out.data) is not memory(input.data):
+    memory = backend.of(out.array.__class__).memory
+    if out.array.size and memory(out.array) is not memory(input.array):
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous "
-            f"subspaces). Use .reshape(...) instead. The shape is {list(input.data.shape)}, the view's {list(out.data.shape)}."
+            f"subspaces). Use .reshape(...) instead. The shape is {list(input.array.shape)}, the view's {list(out.array.shape)}."
         )
     return out
 
 
 def view_as(input: Tensor, other: Tensor) -> Tensor:
     """`input.view` with the shape of another tensor."""
-    return view(input, other.data.shape)
+    return view(input, other.array.shape)
 
 
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """`input.reshape` with the shape of another tensor."""
-    return reshape(input, other.data.shape)
+    return reshape(input, other.array.shape)
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -179,7 +179,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     >>> ag.zeros(2, 3, 4).flatten(1).shape
     Size([2, 12])
     """
-    shape = input.data.shape
+    shape = input.array.shape
     start, end = axis_of(start_dim, len(shape)), axis_of(end_dim, len(shape))
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
@@ -195,7 +195,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     >>> ag.zeros(2, 12).unflatten(1, (3, -1)).shape
     Size([2, 3, 4])
     """
-    shape = input.data.shape
+    shape = input.array.shape
     axis, sizes = axis_of(dim, len(shape)), shape_of((sizes,))
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
@@ -218,7 +218,7 @@ def ravel(input: Tensor) -> Tensor:
     >>> ag.ravel(ag.tensor([[1, 2], [3, 4]]))
     tensor([1, 2, 3, 4])
     """
-    return words.reshape(input, shape=(input.data.size,))
+    return words.reshape(input, shape=(input.array.size,))
 
 
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None, *, axis: Any = None) -> Tensor:
@@ -228,7 +228,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None, *, axis: Any 
     >>> ag.zeros(1, 3, 1).squeeze(0).shape
     Size([3, 1])
     """
-    shape = input.data.shape
+    shape = input.array.shape
     axes = axes_of(axis if dim is None else dim, len(shape))
     return words.reshape(input, shape=tuple([n for i, n in enumerate(shape) if n != 1 or i not in axes]))
 
@@ -240,7 +240,7 @@ def unsqueeze(input: Tensor, dim: int | None = None, *, axis: Any = None) -> Ten
     >>> ag.zeros(3).unsqueeze(-1).shape
     Size([3, 1])
     """
-    shape = list(input.data.shape)
+    shape = list(input.array.shape)
     shape.insert(axis_of(axis if dim is None else dim, len(shape) + 1), 1)
     return words.reshape(input, shape=tuple(shape))
 
@@ -253,7 +253,7 @@ def expand(input: Tensor, size: Sequence[int]) -> Tensor:
     """A view in which dimensions of size 1, and new ones in front, are stretched to `size`; -1 leaves a dimension as it is.
 
     No element is copied, so nothing can be written into it. Raises RuntimeError for a dimension of another size."""
-    shape, size = input.data.shape, shape_of((size,))
+    shape, size = input.array.shape, shape_of((size,))
     missing = len(size) - len(shape)
     if missing < 0:
         raise RuntimeError(
@@ -290,7 +290,7 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """`input.expand` to the shape of another tensor."""
-    return expand(input, other.data.shape)
+    return expand(input, other.array.shape)
 
 
 def broadcast_shapes(*shapes: Any) -> Size:
@@ -327,14 +327,14 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
         tensors = tuple(tensors[0])
     shape: tuple[int, ...] = ()
     for x in tensors:
-        for back in range(1, min(len(shape), x.data.ndim) + 1):
-            a, b = shape[-back], x.data.shape[-back]
+        for back in range(1, min(len(shape), x.array.ndim) + 1):
+            a, b = shape[-back], x.array.shape[-back]
             if a != b and 1 not in (a, b):
                 raise RuntimeError(
                     f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
-                    f"{max(len(shape), x.data.ndim) - back}: shapes {[list(t.data.shape) for t in tensors]}"
+                    f"{max(len(shape), x.array.ndim) - back}: shapes {[list(t.array.shape) for t in tensors]}"
                 )
-        shape = tuple(broadcast_shapes(shape, x.data.shape))
+        shape = tuple(broadcast_shapes(shape, x.array.shape))
     return tuple([words.broadcast_to(x, shape=shape) for x in tensors])
 
 
@@ -344,7 +344,7 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def _at_least(tensors: tuple, shape_with: Callable) -> Any:
     """One tensor, several, or a list of them, each with the dimensions that it lacks."""
     if len(tensors) == 1 and isinstance(tensors[0], Tensor):
-        return shaped(tensors[0], shape_with(tensors[0].data.shape))
+        return shaped(tensors[0], shape_with(tensors[0].array.shape))
     return tuple([_at_least((x,), shape_with) for x in (tensors[0] if len(tensors) == 1 else tensors)])
 
 

@@ -44,9 +44,9 @@ def _normalized(word: str, input: Tensor, dim: Any, dtype: Any, axis: Any) -> Te
     if dim is None:
         raise TypeError(f'{word}() missing 1 required positional argument: "dim"')
     input = cast(input, dtype)
-    if category(input.data.dtype) < 2:
+    if category(input.array.dtype) < 2:
         raise NotImplementedError(f"\"{word}\" not implemented for '{input.dtype}': convert it, as in x.float(), or give a dtype")
-    return getattr(words, word)(input, axis=axes_of(dim, input.data.ndim))
+    return getattr(words, word)(input, axis=axes_of(dim, input.array.ndim))
 
 
 def softmax(input: Tensor, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> Tensor:
@@ -88,6 +88,6 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, axis: Any = Non
     >>> ag.logsumexp(ag.tensor([1000.0, 1000.0]), dim=0)
     tensor(1000.6932)
     """
-    if category(input.data.dtype) < 2:
+    if category(input.array.dtype) < 2:
         input = words.astype(input, dtype=default_dtype[0])
-    return words.logsumexp(input, axis=axes(dim, axis, input.data.ndim), keepdims=keepdim)
+    return words.logsumexp(input, axis=axes(dim, axis, input.array.ndim), keepdims=keepdim)

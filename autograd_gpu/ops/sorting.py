@@ -64,7 +64,7 @@ def _unique(xp: Any, x: Any, *, axis: int, consecutive: bool = False) -> Any:
 
 
 def _values(input: Tensor, indices: Tensor, axis: int) -> Tensor:
-    if not input.data.ndim:
+    if not input.array.ndim:
         return words.clone(input)
     return words.take_along(input, indices, axis=axis)
 
@@ -85,7 +85,7 @@ def sort(
 
 def _dim(input: Tensor, dim: int | None, axis: int | None) -> int:
     dim = axis if dim is None else dim
-    return axis_of(-1 if dim is None else dim, input.data.ndim)
+    return axis_of(-1 if dim is None else dim, input.array.ndim)
 
 
 def argsort(
@@ -100,10 +100,10 @@ def argsort(
     if isinstance(dim, bool):  # sort(x, True) would otherwise sort along dimension 1
         raise TypeError("sort(): argument 'dim' must be int, not bool")
     place = _dim(input, dim, axis)
-    if category(input.data.dtype) == 3:
-        raise RuntimeError(f"Sort currently does not support complex dtypes on CPU: {input.data.dtype}")
-    if not input.data.ndim:
-        return Tensor(backend.of(input.data.__class__).zeros((), int64))
+    if category(input.array.dtype) == 3:
+        raise RuntimeError(f"Sort currently does not support complex dtypes on CPU: {input.array.dtype}")
+    if not input.array.ndim:
+        return Tensor(backend.of(input.array.__class__).zeros((), int64))
     return words.argsort(input, axis=place, descending=bool(descending))
 
 
@@ -130,9 +130,9 @@ def topk(
     """
     place = _dim(input, dim, axis)
     k = int(k)
-    if not 0 <= k <= (input.data.shape[place] if input.data.ndim else 1):
-        raise RuntimeError(f"selected index k out of range: {k} of shape {list(input.data.shape)} along dimension {place}")
-    if not input.data.ndim:
+    if not 0 <= k <= (input.array.shape[place] if input.array.ndim else 1):
+        raise RuntimeError(f"selected index k out of range: {k} of shape {list(input.array.shape)} along dimension {place}")
+    if not input.array.ndim:
         return return_types.topk(words.clone(input), argsort(input))
     indices = words.argtopk(input, k=k, axis=place, largest=largest)
     return return_types.topk(words.take_along(input, indices, axis=place), indices)
@@ -148,17 +148,17 @@ def kthvalue(
     tensor(2.)
     """
     place = _dim(input, dim, axis)
-    n = input.data.shape[place] if input.data.ndim else 1
+    n = input.array.shape[place] if input.array.ndim else 1
     if not 1 <= k <= n:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {place}: {k} of {n}")
-    if not input.data.ndim:
+    if not input.array.ndim:
         return return_types.kthvalue(words.clone(input), argsort(input))
     order = words.argsort(input, axis=place, descending=False)
     indices = words.slice(order, spec=(*[FULL] * place, (k - 1, k, None), Ellipsis))
-    indices = Tensor(indices.data.copy())
+    indices = Tensor(indices.array.copy())
     values = words.take_along(input, indices, axis=place)
     if not keepdim:
-        shape = input.data.shape[:place] + input.data.shape[place + 1 :]
+        shape = input.array.shape[:place] + input.array.shape[place + 1 :]
         values, indices = words.reshape(values, shape=shape), words.reshape(indices, shape=shape)
     return return_types.kthvalue(values, indices)
 
@@ -174,14 +174,14 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     tensor([[0, 0],
             [1, 1]])
     """
-    xp = backend.of(input.data.__class__)
-    if not input.data.ndim:
+    xp = backend.of(input.array.__class__)
+    if not input.array.ndim:
         if as_tuple:
             return tuple(words.nonzero(words.reshape(input, shape=(1,))))
-        (places,) = xp.nonzero(input.data.reshape(1))
+        (places,) = xp.nonzero(input.array.reshape(1))
         return Tensor(xp.zeros((places.size, 0), int64))
     places = words.nonzero(input)
-    return tuple(places) if as_tuple else Tensor(xp.stack(*[p.data for p in places], axis=1))
+    return tuple(places) if as_tuple else Tensor(xp.stack(*[p.array for p in places], axis=1))
 
 
 def argwhere(input: Tensor) -> Tensor:
@@ -217,23 +217,23 @@ def searchsorted(
         raise RuntimeError("searchsorted(): side and right can't be set to opposites, got side of left while right was True")
     values = _number_or_tensor(input, sorted_sequence)
     seq = sorted_sequence
-    if seq.data.ndim != 1 and (not values.data.ndim or seq.data.shape[:-1] != values.data.shape[:-1]):
+    if seq.array.ndim != 1 and (not values.array.ndim or seq.array.shape[:-1] != values.array.shape[:-1]):
         raise RuntimeError(
             "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
             f"input value tensor must match, but we got boundaries tensor {list(seq.shape)} and input value tensor "
             f"{list(values.shape)}"
         )
-    if isinstance(input, Tensor) and seq.data.dtype != values.data.dtype:
+    if isinstance(input, Tensor) and seq.array.dtype != values.array.dtype:
         raise RuntimeError(
             "searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype "
-            f"{seq.data.dtype} and input value tensor dtype {values.data.dtype}"
+            f"{seq.array.dtype} and input value tensor dtype {values.array.dtype}"
         )
     if sorter is not None:
-        if sorter.data.shape != seq.data.shape:
+        if sorter.array.shape != seq.array.shape:
             raise RuntimeError(
                 f"searchsorted(): boundary and sorter must have the same size, but got {list(seq.shape)} and {list(sorter.shape)}"
             )
-        seq = words.take_along(seq, sorter, axis=seq.data.ndim - 1)
+        seq = words.take_along(seq, sorter, axis=seq.array.ndim - 1)
     found = words.searchsorted(seq, values, right=right or side == "right")
     return words.astype(found, dtype=int32) if out_int32 else found
 
@@ -243,7 +243,7 @@ def _number_or_tensor(value: Any, like: Tensor) -> Tensor:
         return value
     if not isinstance(value, NUMBERS):
         raise TypeError(f"expected a Tensor or a number, not {type(value).__name__}")
-    return Tensor(backend.of(like.data.__class__).asarray(value, result_type([like.data, value])))
+    return Tensor(backend.of(like.array.__class__).asarray(value, result_type([like.array, value])))
 
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
@@ -254,8 +254,8 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
     >>> ag.bucketize(ag.tensor([3.0, 6.0]), ag.tensor([1.0, 3.0, 5.0]))
     tensor([1, 3])
     """
-    if boundaries.data.ndim != 1:
-        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.data.ndim})")
+    if boundaries.array.ndim != 1:
+        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.array.ndim})")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
@@ -270,9 +270,9 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     if not isinstance(like, Tensor):
         raise TypeError("isin(): at least one of elements and test_elements must be a Tensor")
     elements, tests = _number_or_tensor(elements, like), _number_or_tensor(test_elements, like)
-    xp = backend.of(like.data.__class__)
-    dtype = result_type([elements.data, tests.data])
-    x, among = elements.data.astype(dtype), tests.data.astype(dtype).reshape(-1)
+    xp = backend.of(like.array.__class__)
+    dtype = result_type([elements.array, tests.array])
+    x, among = elements.array.astype(dtype), tests.array.astype(dtype).reshape(-1)
     if not among.size:
         found = xp.zeros(x.shape, boolean)
     else:
@@ -291,10 +291,10 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     """
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
-    x = input.data
+    x = input.array
     if x.ndim != 1 or category(x.dtype) != 1 or x.size and int(x.min()) < 0:
         raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, not {x.dtype} {list(x.shape)}")
-    if weights is not None and weights.data.shape != x.shape:
+    if weights is not None and weights.array.shape != x.shape:
         raise RuntimeError(f"weights should be 1-d and have the same length as input: {list(weights.shape)} and {list(x.shape)}")
     return words.bincount(input, weights, minlength=minlength)
 
@@ -308,9 +308,9 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     """
     if bins <= 0:
         raise RuntimeError(f"bins must be > 0, not {bins}")
-    if category(input.data.dtype) != 2:
-        raise RuntimeError(f"\"histogram_cpu\" not implemented for '{input.data.dtype}'")
-    xp, x = backend.of(input.data.__class__), input.data.reshape(-1)
+    if category(input.array.dtype) != 2:
+        raise RuntimeError(f"\"histogram_cpu\" not implemented for '{input.array.dtype}'")
+    xp, x = backend.of(input.array.__class__), input.array.reshape(-1)
     low, high = float(min), float(max)
     if low == high and x.size:
         low, high = float(x.min()), float(x.max())
@@ -322,20 +322,20 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
     x = x[(x >= low) & (x <= high)].astype(float64)
     places = ((x - low) / (high - low) * bins).astype(int64)
-    return Tensor(xp.bincount(places - (places == bins), minlength=bins).astype(input.data.dtype))
+    return Tensor(xp.bincount(places - (places == bins), minlength=bins).astype(input.array.dtype))
 
 
 def _distinct(input: Tensor, dim: int | None, consecutive: bool, return_inverse: bool, return_counts: bool) -> Any:
-    x = words.reshape(input, shape=(input.data.size,)) if dim is None else input
-    axis = 0 if dim is None else axis_of(dim, x.data.ndim)
-    if not x.data.size and x.data.shape[axis]:
+    x = words.reshape(input, shape=(input.array.size,)) if dim is None else input
+    axis = 0 if dim is None else axis_of(dim, x.array.ndim)
+    if not x.array.size and x.array.shape[axis]:
         raise RuntimeError(
             f"There are 0 sized dimensions, and they aren't selected, so unique cannot be applied: dim {dim} of {list(x.shape)}"
         )
     places, inverse, counts = words.unique(x, axis=axis, consecutive=consecutive)
     values = words.index(x, places, axes=(axis,))
     if dim is None:
-        inverse = words.reshape(inverse, shape=input.data.shape)
+        inverse = words.reshape(inverse, shape=input.array.shape)
     results = [values] + [inverse] * return_inverse + [counts] * return_counts
     return results[0] if len(results) == 1 else tuple(results)
 

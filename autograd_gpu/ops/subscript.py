@@ -27,7 +27,7 @@ from .arguments import FULL
 def read_key(key: Any, x: Tensor) -> tuple[tuple | None, tuple[int, ...], list[Tensor]]:
     """What `x[key]` means: the spec of the view of the first step, or None if that is x itself; then the dimensions of this
     view that are looked up in, and the integer tensors for them, as `index` takes them. See NOTE [Two steps]."""
-    shape = x.data.shape
+    shape = x.array.shape
     items = key if key.__class__ is tuple else (key,)
     used, special = 0, False
     for item in items:
@@ -77,9 +77,9 @@ def read_key(key: Any, x: Tensor) -> tuple[tuple | None, tuple[int, ...], list[T
             out += 1
         else:
             n = _consumed(item)
-            if item.data.dtype.kind == "b":
-                if item.data.shape != shape[dim : dim + n]:
-                    raise _mask_mismatch(item.data.shape, shape, dim)
+            if item.array.dtype.kind == "b":
+                if item.array.shape != shape[dim : dim + n]:
+                    raise _mask_mismatch(item.array.shape, shape, dim)
                 indices.extend(_true_places(item, alone))
             else:
                 indices.append(item)
@@ -132,15 +132,15 @@ def _plain(item: Any) -> Any:
                 "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
                 f"(got {type(item).__name__})"
             )
-    dtype = item.data.dtype
+    dtype = item.array.dtype
     if dtype == np.uint8:
         raise IndexError(
             "tensors of dtype uint8 are masks in old PyTorch and indices elsewhere: convert with .bool() or .long() first"
         )
     if dtype.kind != "b":
         _check_integers(item)
-    if item.data.ndim == 0:
-        return item.data.item()
+    if item.array.ndim == 0:
+        return item.array.item()
     return item
 
 
@@ -148,7 +148,7 @@ def _numbers(items: Any) -> Any:
     """A nested list with the tensors in it made numbers."""
     if isinstance(items, (list, tuple, range)):
         return [_numbers(i) for i in items]
-    return items.data.tolist() if isinstance(items, Tensor) else items
+    return items.array.tolist() if isinstance(items, Tensor) else items
 
 
 def _consumed(item: Any) -> int:
@@ -158,7 +158,7 @@ def _consumed(item: Any) -> int:
         return 1
     if kind is bool or item is None or item is Ellipsis:
         return 0
-    return item.data.ndim if item.data.dtype.kind == "b" else 1
+    return item.array.ndim if item.array.dtype.kind == "b" else 1
 
 
 def _range(item: slice) -> tuple:
@@ -176,9 +176,9 @@ def _range(item: slice) -> tuple:
 
 def _bound(n: Any) -> int:
     if isinstance(n, Tensor):
-        if n.data.size != 1 or n.data.dtype.kind not in "iub":
+        if n.array.size != 1 or n.array.dtype.kind not in "iub":
             raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(n.data.item())
+        return int(n.array.item())
     try:
         return operator.index(n)
     except TypeError:
@@ -196,29 +196,29 @@ def _mask_mismatch(mask: tuple[int, ...], shape: tuple[int, ...], dim: int) -> I
 def _true_places(mask: Tensor, alone: bool) -> list[Tensor]:
     """The integer tensors that a mask stands for: one that counts along all its dimensions if it is the only index, else one
     for each dimension."""
-    xp, array = backend.of(mask.data.__class__), mask.data
+    xp, array = backend.of(mask.array.__class__), mask.array
     return [Tensor(i) for i in xp.nonzero(array.reshape(-1) if alone else array)]
 
 
 def _like(array: Any, x: Tensor) -> Tensor:
     """A NumPy array as a Tensor on the device of x."""
-    return Tensor(backend.move(array, backend.device_of(x.data)))
+    return Tensor(backend.move(array, backend.device_of(x.array)))
 
 
 def _on_device_of(x: Tensor, index: Tensor) -> Tensor:
-    if index.data.__class__ is x.data.__class__:
+    if index.array.__class__ is x.array.__class__:
         return index
-    return Tensor(backend.move(index.data, backend.device_of(x.data)))
+    return Tensor(backend.move(index.array, backend.device_of(x.array)))
 
 
 def _check_integers(index: Tensor) -> None:
-    dtype = index.data.dtype
+    dtype = index.array.dtype
     if dtype not in (int64, int32):
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, and this one is {dtype}")
 
 
 def _check_broadcast(indices: Sequence[Tensor]) -> None:
-    shapes = [i.data.shape for i in indices]
+    shapes = [i.array.shape for i in indices]
     if shapes.count(shapes[0]) < len(shapes):
         try:
             np.broadcast_shapes(*shapes)
@@ -239,9 +239,9 @@ def index_tensors(x: Tensor, indices: Sequence[Tensor]) -> tuple[tuple[int, ...]
             dim += 1
             continue
         found = [item]
-        if item.data.dtype.kind == "b":
-            if item.data.shape != x.data.shape[dim : dim + item.data.ndim]:
-                raise _mask_mismatch(item.data.shape, x.data.shape, dim)
+        if item.array.dtype.kind == "b":
+            if item.array.shape != x.array.shape[dim : dim + item.array.ndim]:
+                raise _mask_mismatch(item.array.shape, x.array.shape, dim)
             found = _true_places(item, len(indices) == 1)
         else:
             _check_integers(item)
@@ -249,15 +249,15 @@ def index_tensors(x: Tensor, indices: Sequence[Tensor]) -> tuple[tuple[int, ...]
         axes.extend(range(dim, dim + used))
         tensors.extend([_on_device_of(x, i) for i in found])
         dim += used
-    if dim > x.data.ndim:
-        raise IndexError(f"too many indices for tensor of dimension {x.data.ndim} (got {dim})")
+    if dim > x.array.ndim:
+        raise IndexError(f"too many indices for tensor of dimension {x.array.ndim} (got {dim})")
     _check_broadcast(tensors)
     return tuple(axes), tensors
 
 
 def result_shape(shape: tuple[int, ...], axes: tuple[int, ...], indices: Sequence[Tensor]) -> tuple[int, ...]:
     """The shape that `index` gives."""
-    found = np.broadcast_shapes(*[i.data.shape for i in indices])
+    found = np.broadcast_shapes(*[i.array.shape for i in indices])
     first = axes[0] if axes[-1] - axes[0] == len(axes) - 1 else 0
     rest = [n for i, n in enumerate(shape) if i not in axes]
     return (*rest[:first], *found, *rest[first:])

@@ -119,7 +119,7 @@ def matrix_norm(
         out = sums.amax((compared,), True) if sums.shape[compared] else words.sum(sums, axis=(compared,), keepdims=True)
     else:
         out = sums.amin((compared,), True)
-    return out if keepdim else words.reshape(out, shape=tuple(n for i, n in enumerate(A.data.shape) if i not in (rows, columns)))
+    return out if keepdim else words.reshape(out, shape=tuple(n for i, n in enumerate(A.array.shape) if i not in (rows, columns)))
 
 
 def norm(input: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -216,9 +216,9 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     if len(tensors) == 2:
         return matmul(first, last)
     if first.ndim == 1:
-        tensors[0] = words.reshape(first, shape=(1, *first.data.shape))
+        tensors[0] = words.reshape(first, shape=(1, *first.array.shape))
     if last.ndim == 1:
-        tensors[-1] = words.reshape(last, shape=(*last.data.shape, 1))
+        tensors[-1] = words.reshape(last, shape=(*last.array.shape, 1))
     out = chain_matmul(*tensors)
-    rows, columns = first.data.shape[:-1], last.data.shape[1:]  # () for vectors
+    rows, columns = first.array.shape[:-1], last.array.shape[1:]  # () for vectors
     return words.reshape(out, shape=rows + columns)

@@ -54,7 +54,7 @@ class Flat:
 
     def __init__(self, params: list[Tensor], states: list[dict[str, Any]], slots: tuple[str, ...], counts: list[int], show: bool):
         self.params = params
-        self.arrays = [p.data for p in params]
+        self.arrays = [p.array for p in params]
         self.xp = xp = backend.of(self.arrays[0].__class__)
         self.writes = [write_of(array) for array in self.arrays]
         self.counts = counts  # the steps that each has seen
@@ -78,7 +78,7 @@ class Flat:
                 view = flat[start : start + array.size].reshape(array.shape)
                 old = state.get(name)
                 if old is not None:
-                    view[...] = old.data
+                    view[...] = old.array
                 state[name] = Tensor(view)
             start += array.size
 
@@ -138,7 +138,7 @@ class Layout:
             if p.grad is None and p not in optimizer.state:
                 self.absent.append(p)
             else:
-                kinds.setdefault((p.data.dtype, p.data.__class__, str(p.device)), []).append(p)
+                kinds.setdefault((p.array.dtype, p.array.__class__, str(p.device)), []).append(p)
         self.flats = []
         for params in kinds.values():
             counts = [optimizer._count(p) for p in params]
@@ -155,7 +155,7 @@ class Layout:
                 return True
         for flat in self.flats:
             for p, array in zip(flat.params, flat.arrays):  # noqa: B905 (of one length)
-                if p.data is not array:
+                if p.array is not array:
                     return True
         return False
 
@@ -186,7 +186,7 @@ class FlatOptimizer(Optimizer):
     def _count(self, p: Tensor) -> int:
         """How many steps have updated p."""
         step = self.state[p].get("step", 0) if p in self.state else 0
-        return int(step.data) if isinstance(step, Tensor) else int(step)
+        return int(step.array) if isinstance(step, Tensor) else int(step)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters from their gradients; those without one are left alone. A closure, if given, is called first
@@ -200,9 +200,9 @@ class FlatOptimizer(Optimizer):
                 layout = layouts[k] = Layout(group, slots, self)
             for flat in layout.flats:
                 try:
-                    gradients = [p.node.grad.data for p in flat.params]
+                    gradients = [p.node.grad.array for p in flat.params]
                 except AttributeError:  # one has none, or does not require grad
-                    gradients = [None if p.grad is None else p.grad.data for p in flat.params]
+                    gradients = [None if p.grad is None else p.grad.array for p in flat.params]
                     flat.update_some(self._apply, group, gradients)
                     touch_all(
                         [w for w, g in zip(flat.writes, gradients, strict=True) if g is not None], self._op, sys._getframe(1)

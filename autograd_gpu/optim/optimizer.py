@@ -71,8 +71,8 @@ class Optimizer:
                         p.grad = None
                 elif (grad := p.grad) is not None:
                     grad.node = None
-                    grad.data[...] = 0
-                    touch(grad.data, "zero_grad")
+                    grad.array[...] = 0
+                    touch(grad.array, "zero_grad")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters from their gradients. A closure, if given, is called first to compute them again; what it
@@ -155,9 +155,9 @@ def _copied(name: str, value: Any, p: Tensor) -> Any:
     if not isinstance(value, Tensor):
         return copy.deepcopy(value)
     if name == "step":
-        return Tensor(value.data.copy())
-    if value.data.shape != p.data.shape and value.data.ndim == p.data.ndim:
+        return Tensor(value.array.copy())
+    if value.array.shape != p.array.shape and value.array.ndim == p.array.ndim:
         raise ValueError(
-            f"loaded state dict has a {name} of shape {list(value.data.shape)} for a parameter of shape {list(p.data.shape)}"
+            f"loaded state dict has a {name} of shape {list(value.array.shape)} for a parameter of shape {list(p.array.shape)}"
         )
-    return Tensor(value.data.astype(p.data.dtype))
+    return Tensor(value.array.astype(p.array.dtype))

@@ -67,13 +67,13 @@ def outcome(call: Any, arrays: tuple, needs: tuple) -> Any:
         out = call(*tensors)
     except Exception as error:
         return type(error), str(error)
-    seen = [out.data.tolist(), out.data.__class__, out.dtype, out.shape, out.requires_grad]
+    seen = [out.array.tolist(), out.array.__class__, out.dtype, out.shape, out.requires_grad]
     if out.requires_grad:
         node = out.node
         seen += [node.plan, node.edges == tuple(t.node for t in tensors if t.node), node.shapes]
         seen += [[s.tolist() if isinstance(s, np.ndarray) else s for s in node.saved], node.place[0].co_name]
         ran = type("Ran", (), {"recorded": [out], "inputs": [t for t in tensors if t.requires_grad]})
-        seen += [g.data.tolist() for g in gradients(ran, [np.ones(out.shape)])]
+        seen += [g.array.tolist() for g in gradients(ran, [np.ones(out.shape)])]
     return seen
 
 

@@ -29,11 +29,11 @@ def constant(*values: Any) -> Tensor:
 
 
 def equal(t: Tensor, values: Any, tolerance: float = 1e-12) -> None:
-    np.testing.assert_allclose(t.data, values, tolerance, tolerance)
+    np.testing.assert_allclose(t.array, values, tolerance, tolerance)
 
 
 def share(a: Tensor, b: Tensor) -> bool:
-    return np.shares_memory(a.data, b.data)
+    return np.shares_memory(a.array, b.array)
 
 
 # -- order and accumulation ------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def test_each_node_runs_once_and_newest_first() -> None:
     d = b * c
     e = d + a
     for name, t in dict(a=a, b=b, c=c, d=d, e=e).items():
-        t.register_hook(lambda g, name=name: order.append((name, float(g.data))))
+        t.register_hook(lambda g, name=name: order.append((name, float(g.array))))
     e.backward()
     assert [name for name, _ in order] == ["e", "d", "c", "b", "a"]
     equal(x.grad, 2 * 3 * 5 * 2 * 2 + 2)
@@ -92,10 +92,10 @@ def test_leaves_accumulate() -> None:
 def test_the_grad_tensor_stays_the_same_object() -> None:
     x = leaf([1.0, 2.0])
     (x * 3.0).sum().backward()
-    first, memory = x.grad, x.grad.data
+    first, memory = x.grad, x.grad.array
     (x * 3.0).sum().backward()
     assert x.grad is first
-    assert x.grad.data is memory
+    assert x.grad.array is memory
     assert first._version > 0
 
 
@@ -194,8 +194,8 @@ def test_the_gradient_passed_in_is_not_taken(create: bool) -> None:
 def test_the_gradient_of_a_broadcast_is_writable_and_whole() -> None:
     x = leaf([1.0, 2.0, 3.0])
     x.sum().backward()
-    assert x.grad.data.flags.writeable
-    assert x.grad.data.strides == (8,)
+    assert x.grad.array.flags.writeable
+    assert x.grad.array.strides == (8,)
     with ag.no_grad():
         x.grad[0] = 5.0
     equal(x.grad, [5.0, 1.0, 1.0])
@@ -420,7 +420,7 @@ def test_mixed_partials_are_symmetric() -> None:
     x, y = leaf(0.7), leaf(1.3)
     z = (x * y).sin() * x.exp()
     gx, gy = grad(z, [x, y], create_graph=True)
-    equal(grad(gx, y, retain_graph=True)[0], grad(gy, x)[0].data)
+    equal(grad(gx, y, retain_graph=True)[0], grad(gy, x)[0].array)
 
 
 def test_create_graph_through_backward() -> None:
@@ -441,14 +441,14 @@ def test_a_gradient_penalty() -> None:
     step = 1e-6
 
     def penalty(values: np.ndarray) -> float:
-        gx = (values * (1 - np.tanh(values * x.data) ** 2)).sum(0)
+        gx = (values * (1 - np.tanh(values * x.array) ** 2)).sum(0)
         return float((gx * gx).sum())
 
     for index in np.ndindex(2, 2):
-        above, below = w.data.copy(), w.data.copy()
+        above, below = w.array.copy(), w.array.copy()
         above[index] += step
         below[index] -= step
-        assert abs((penalty(above) - penalty(below)) / (2 * step) - w.grad.data[index]) < 1e-6
+        assert abs((penalty(above) - penalty(below)) / (2 * step) - w.grad.array[index]) < 1e-6
 
 
 # -- hooks -----------------------------------------------------------------------------------------------------------------
@@ -459,7 +459,7 @@ def test_hooks_see_replace_and_go_away() -> None:
     y = x * 2.0
     seen = []
     first = y.register_hook(lambda g: g * 10.0)
-    y.register_hook(lambda g: seen.append(g.data.copy()))
+    y.register_hook(lambda g: seen.append(g.array.copy()))
     (y * 1.0).sum().backward(retain_graph=True)
     np.testing.assert_array_equal(seen, [[10.0, 10.0]])
     equal(x.grad, [20.0, 20.0])
@@ -477,8 +477,8 @@ def test_a_hook_sees_the_whole_gradient_once() -> None:
     x = leaf(1.0)
     y = x * 2.0
     seen = []
-    y.register_hook(lambda g: seen.append(float(g.data)))
-    x.register_hook(lambda g: seen.append(float(g.data)))
+    y.register_hook(lambda g: seen.append(float(g.array)))
+    x.register_hook(lambda g: seen.append(float(g.array)))
     (y * 3.0 + y * 4.0 + y).backward()
     assert seen == [8.0, 16.0]
 
@@ -511,7 +511,7 @@ def test_retain_grad() -> None:
 def test_hooks_after_accumulation() -> None:
     x = leaf([1.0, 2.0])
     seen = []
-    handle = x.register_post_accumulate_grad_hook(lambda t: seen.append((t is x, t.grad.data.copy())))
+    handle = x.register_post_accumulate_grad_hook(lambda t: seen.append((t is x, t.grad.array.copy())))
     (x * 2.0 + x).sum().backward()
     assert len(seen) == 1
     assert seen[0][0]
@@ -554,11 +554,11 @@ def test_an_op_with_two_outputs() -> None:
         c, s = test_cosh_sinh(x)
         y = sum(t * w for t, w in zip((c, s), use, strict=True) if w)
         (g,) = grad(y.sum(), x, create_graph=True)
-        equal(g, use[0] * np.sinh(x.data) + use[1] * np.cosh(x.data))
+        equal(g, use[0] * np.sinh(x.array) + use[1] * np.cosh(x.array))
         (h,) = grad(g.sum(), x, create_graph=True)
-        equal(h, use[0] * np.cosh(x.data) + use[1] * np.sinh(x.data))
+        equal(h, use[0] * np.cosh(x.array) + use[1] * np.sinh(x.array))
         (h3,) = grad(h.sum(), x)
-        equal(h3, use[0] * np.sinh(x.data) + use[1] * np.cosh(x.data))
+        equal(h3, use[0] * np.sinh(x.array) + use[1] * np.cosh(x.array))
 
 
 def test_an_output_as_input_of_grad() -> None:
@@ -566,12 +566,12 @@ def test_an_output_as_input_of_grad() -> None:
     c, s = test_cosh_sinh(x)
     y = c * s
     gc_, gs = grad(y.sum(), [c, s], retain_graph=True)
-    equal(gc_, s.data)
-    equal(gs, c.data)
+    equal(gc_, s.array)
+    equal(gs, c.array)
     c.retain_grad()
     y.sum().backward()
-    equal(c.grad, s.data)
-    equal(x.grad, np.sinh(x.data) ** 2 + np.cosh(x.data) ** 2)
+    equal(c.grad, s.array)
+    equal(x.grad, np.sinh(x.array) ** 2 + np.cosh(x.array) ** 2)
 
 
 def test_second_order_reaches_an_output_through_what_the_rule_saved() -> None:
@@ -660,10 +660,10 @@ def test_nothing_of_the_graph_is_alive_after_backward(no_collector: None, create
     y = x
     for _ in range(5):
         y = (y * w).tanh()
-        refs += [weakref.ref(y), weakref.ref(y.data)]
+        refs += [weakref.ref(y), weakref.ref(y.array)]
         y = y + x
         y = y.reshape((16,)).reshape((4, 4))
-        refs += [weakref.ref(y), weakref.ref(y.data)]
+        refs += [weakref.ref(y), weakref.ref(y.array)]
     loss = y.sum()
     del y
     loss.backward(create_graph=create)
@@ -676,7 +676,7 @@ def test_nothing_of_the_graph_is_alive_after_backward(no_collector: None, create
 def test_saved_is_gone_though_the_loss_is_held(no_collector: None) -> None:
     x = leaf(np.ones(100))
     y = x.tanh()
-    ref = weakref.ref(y.data)
+    ref = weakref.ref(y.array)
     loss = (y * y).sum()
     del y
     assert ref() is not None
@@ -692,7 +692,7 @@ def test_views_and_writes_make_no_cycles(no_collector: None) -> None:
     v.mul_(3.0)
     y[0] = v
     y += 1.0
-    refs = [weakref.ref(t) for t in (y, v, y.data)]
+    refs = [weakref.ref(t) for t in (y, v, y.array)]
     loss = y.sum()
     del y, v
     loss.backward()
@@ -709,12 +709,12 @@ def test_a_hundred_thousand_ops() -> None:
     assert len(repr(y)) < 200
     repr(y.node)
     y.sum().backward()
-    assert x.grad.data[0] == 50_001.0
+    assert x.grad.array[0] == 50_001.0
     del y
     y = x
     for _ in range(100_000):
         y = y.tanh()
-    equal(pickle.loads(pickle.dumps(y)), y.data)  # does not follow the graph
+    equal(pickle.loads(pickle.dumps(y)), y.array)  # does not follow the graph
     del y  # freed without backward
 
 
@@ -758,7 +758,7 @@ def test_threads_do_not_meet() -> None:
             assert y.requires_grad
             w.grad = None
             y.backward()
-            np.testing.assert_allclose(w.grad.data, 2 * w.data * (1 - np.tanh(w.data**2) ** 2))
+            np.testing.assert_allclose(w.grad.array, 2 * w.array * (1 - np.tanh(w.array**2) ** 2))
 
     def infer() -> None:
         w = leaf([1.0, 2.0])
@@ -831,13 +831,13 @@ def test_the_first_gradient_may_be_written() -> None:
 def test_gradients_without_dimensions_are_arrays() -> None:
     x = ag.tensor(2.0, dtype=ag.bfloat16, requires_grad=True)
     y = x * x
-    y.register_hook(lambda g: seen.append(g.data))
+    y.register_hook(lambda g: seen.append(g.array))
     seen: list = []
     y.backward()
     w = leaf(2.0)
     (w * w).backward(create_graph=True)
     (w * w).backward()
-    for array in (x.grad.data, seen[0], grad(x * x, x)[0].data, w.grad.data):
+    for array in (x.grad.array, seen[0], grad(x * x, x)[0].array, w.grad.array):
         assert array.__class__ is np.ndarray
     assert (x.grad.item(), w.grad.item()) == (4.0, 8.0)
     w.grad = None

@@ -23,7 +23,7 @@ def constant(values: Any) -> Tensor:
 
 
 def equal(t: Tensor, values: Any) -> None:
-    np.testing.assert_allclose(t.data, values, 1e-12, 1e-12)
+    np.testing.assert_allclose(t.array, values, 1e-12, 1e-12)
 
 
 def line_of(text: str) -> int:
@@ -98,7 +98,7 @@ def test_a_write_before_saving_is_no_error() -> None:
     y.add_(1.0)
     z = y * y
     z.sum().backward()
-    equal(x.grad, 2 * (3 * x.data + 1) * 3)
+    equal(x.grad, 2 * (3 * x.array + 1) * 3)
 
 
 def test_leaves_may_not_be_written() -> None:
@@ -131,7 +131,7 @@ def test_wrong_shapes_and_dtypes() -> None:
     with pytest.raises(RuntimeError, match="can't be cast to the desired output type"):
         i.mul_(1.5)
     i.mul_(2)
-    np.testing.assert_array_equal(i.data, [2, 4])
+    np.testing.assert_array_equal(i.array, [2, 4])
     with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single memory location"):
         constant([1.0]).broadcast_to((3,)).mul_(2.0)
 
@@ -177,16 +177,16 @@ def test_a_tensor_multiplied_by_itself() -> None:
     y.mul_(y)
     y.mul_(y)
     y.sum().backward()
-    equal(x.grad, 4 * x.data**3)
+    equal(x.grad, 4 * x.array**3)
 
 
 def test_saved_outputs_follow_the_memory() -> None:
     x = leaf([1.0, 2.0])
     y = x * 1.0
     y.tanh_()
-    assert y.node.saved[0] is y.data
+    assert y.node.saved[0] is y.array
     y.sum().backward()
-    equal(x.grad, 1 - np.tanh(x.data) ** 2)
+    equal(x.grad, 1 - np.tanh(x.array) ** 2)
 
 
 def test_history_forgotten() -> None:
@@ -197,7 +197,7 @@ def test_history_forgotten() -> None:
         z = y * x
         x.grad = None
         z.sum().backward()
-        equal(x.grad, y.data)
+        equal(x.grad, y.array)
 
 
 def test_copy_takes_the_gradient_of_its_source() -> None:
@@ -274,12 +274,12 @@ def test_contiguous_copies_what_is_not() -> None:
     y = (x * 1.0).transpose(0, 1)
     z = y.contiguous()
     assert z is not y
-    assert z.data.flags.c_contiguous
+    assert z.array.flags.c_contiguous
     assert z._base is None
     assert z.contiguous() is z
     w = np.arange(6.0).reshape(3, 2)
     (g,) = ag.autograd.grad((z * z * constant(w)).sum(), x, create_graph=True)
-    equal(g, 2 * x.data * w.T)
+    equal(g, 2 * x.array * w.T)
     equal(ag.autograd.grad(g.sum(), x)[0], 2 * w.T)
 
 
@@ -412,7 +412,7 @@ class Machine:
     def unlike(self, i: int, j: int) -> bool:
         """Whether a write is one where PyTorch is different: into a part of an expanded tensor, which we refuse, or from memory
         that overlaps in part, where it refuses or gives what happens to come out."""
-        x, y = self.pool[i % len(self.pool)].data, self.pool[j % len(self.pool)].data
+        x, y = self.pool[i % len(self.pool)].array, self.pool[j % len(self.pool)].array
         return not x.flags.writeable or (x is not y and np.shares_memory(x, y))
 
     def state(self) -> list:

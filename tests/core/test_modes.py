@@ -176,7 +176,7 @@ def test_leaves_made_under_no_grad() -> None:
         assert not y.requires_grad
         assert y.is_leaf
     (w * 2.0).sum().backward()
-    np.testing.assert_array_equal(w.grad.data, [2.0, 2.0])
+    np.testing.assert_array_equal(w.grad.array, [2.0, 2.0])
 
 
 def test_backward_under_no_grad() -> None:
@@ -185,7 +185,7 @@ def test_backward_under_no_grad() -> None:
     with ag.no_grad():
         y.backward()
         assert not ag.is_grad_enabled()
-    np.testing.assert_array_equal(w.grad.data, [2.0, 4.0])
+    np.testing.assert_array_equal(w.grad.array, [2.0, 4.0])
 
 
 def test_rules_do_not_record() -> None:

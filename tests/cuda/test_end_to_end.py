@@ -352,7 +352,7 @@ def test_pickle_and_copy():
     for again in (pickle.loads(pickle.dumps(x)), copy.deepcopy(x)):
         assert str(again.device) == "cuda:0" and again.requires_grad and again.tolist() == [1, 2]
     again = copy.deepcopy(x)
-    assert again.grad.tolist() == [2, 4] and again.data.data.ptr != x.data.data.ptr
+    assert again.grad.tolist() == [2, 4] and again.array.data.ptr != x.array.data.ptr
 
 
 def test_memory_is_shared_with_cupy():
@@ -360,13 +360,13 @@ def test_memory_is_shared_with_cupy():
 
     x = ag.arange(6.0, device="cuda").reshape(2, 3)
     for theirs in (cupy.asarray(x), cupy.from_dlpack(x), cupy.asarray(x.t()).T):
-        assert theirs.data.ptr == x.data.data.ptr and theirs.shape == (2, 3)
+        assert theirs.data.ptr == x.array.data.ptr and theirs.shape == (2, 3)
     a = cupy.arange(6, dtype="f").reshape(2, 3).T
     for ours in (ag.from_dlpack(a), ag.as_tensor(a), ag.asarray(a)):
-        assert ours.data.data.ptr == a.data.ptr and ours.stride() == (1, 3) and str(ours.device) == "cuda:0"
+        assert ours.array.data.ptr == a.data.ptr and ours.stride() == (1, 3) and str(ours.device) == "cuda:0"
         ours.zero_()
     assert not a.any()
-    assert ag.tensor(a).data.data.ptr != a.data.ptr
+    assert ag.tensor(a).array.data.ptr != a.data.ptr
     x.requires_grad_()
     with pytest.raises(RuntimeError, match="requires grad"):
         cupy.asarray(x)

@@ -30,8 +30,8 @@ def weight():
 )
 def test_spread(fill, std):
     w = weight()
-    array = w.data
-    assert fill(w) is w and w.data is array and w.requires_grad
+    array = w.array
+    assert fill(w) is w and w.array is array and w.requires_grad
     assert float(w.detach().std()) == pytest.approx(std, rel=0.02)
     assert float(w.detach().mean()) == pytest.approx(0, abs=0.02 * std)
 

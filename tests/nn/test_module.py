@@ -105,18 +105,18 @@ def test_state_dict_round_trip():
     net, other = Net(), Net()
     state = net.state_dict()
     assert list(state) == ["scale", "mean", "first.weight", "first.bias", "rest.1.weight"]
-    assert state["scale"].data is net.scale.data and not state["scale"].requires_grad
-    arrays = [p.data for p in other.parameters()]
+    assert state["scale"].array is net.scale.array and not state["scale"].requires_grad
+    arrays = [p.array for p in other.parameters()]
     answer = other.load_state_dict(state)
     assert repr(answer) == "<All keys matched successfully>" and answer.missing_keys == []
     for p, q, array in zip(net.parameters(), other.parameters(), arrays, strict=True):
-        np.testing.assert_array_equal(p.data, q.data)
-        assert q.data is array
+        np.testing.assert_array_equal(p.array, q.array)
+        assert q.array is array
 
 
 def test_load_state_dict_names_what_does_not_fit():
     net = Net()
-    before = net.first.bias.data.copy()
+    before = net.first.bias.array.copy()
     state = {**net.state_dict(), "first.weight": ag.ones(5, 4), "first.bias": ag.ones(3), "extra": ag.ones(1)}
     del state["scale"]
     with pytest.raises(RuntimeError) as caught:
@@ -126,7 +126,7 @@ def test_load_state_dict_names_what_does_not_fit():
     assert 'Unexpected key(s) in state_dict: "extra".' in message
     assert 'Missing key(s) in state_dict: "scale".' in message
     assert "size mismatch for first.weight" in message and "[5, 4]" in message and "[3, 4]" in message
-    np.testing.assert_array_equal(net.first.bias.data, before)
+    np.testing.assert_array_equal(net.first.bias.array, before)
     state["first.weight"] = ag.ones(3, 4)
     missing, unexpected = net.load_state_dict(state, strict=False)
     assert (missing, unexpected) == (["scale"], ["extra"])
@@ -178,10 +178,10 @@ def test_copies(duplicate):
     net.first.bias.requires_grad_(False)
     other = duplicate(net)
     x = ag.ones(2, 4)
-    np.testing.assert_array_equal(net(x).data, other(x).data)
+    np.testing.assert_array_equal(net(x).array, other(x).array)
     assert dict(other.named_parameters())["scale"] is other.scale and other.scale is not net.scale
     assert [p.requires_grad for p in other.parameters()] == [p.requires_grad for p in net.parameters()]
-    other.scale.data[...] = 7
+    other.scale.array[...] = 7
     assert net.scale.tolist() == [1, 1]
 
 
@@ -192,7 +192,7 @@ def test_copies_of_a_parameter_leave_the_gradient_behind():
     q, r = copy.deepcopy(p), pickle.loads(pickle.dumps(p))
     for other in (q, r):
         assert type(other) is nn.Parameter and other.requires_grad and other.grad is None
-        assert other.tolist() == p.tolist() and other.data is not p.data
+        assert other.tolist() == p.tolist() and other.array is not p.array
     assert q.stride() == p.stride()
     assert r.note == p.note and not hasattr(q, "note")
     a, b = copy.deepcopy([p, p])
@@ -255,14 +255,14 @@ def test_containers():
 def test_activations_compute_as_pytorch(name):
     torch = pytest.importorskip("torch")
     x = np.linspace(-3, 3, 12).reshape(3, 4)
-    np.testing.assert_allclose(getattr(nn, name)()(ag.tensor(x)).data, getattr(torch.nn, name)()(torch.tensor(x)), atol=1e-7)
+    np.testing.assert_allclose(getattr(nn, name)()(ag.tensor(x)).array, getattr(torch.nn, name)()(torch.tensor(x)), atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["Softmax", "LogSoftmax"])
 def test_softmaxes_compute_as_pytorch(name):
     torch = pytest.importorskip("torch")
     x = np.linspace(-3, 3, 12).reshape(3, 4)
-    np.testing.assert_allclose(getattr(nn, name)(dim=1)(ag.tensor(x)).data, getattr(torch.nn, name)(dim=1)(torch.tensor(x)))
+    np.testing.assert_allclose(getattr(nn, name)(dim=1)(ag.tensor(x)).array, getattr(torch.nn, name)(dim=1)(torch.tensor(x)))
 
 
 @pytest.mark.parametrize(
@@ -283,10 +283,10 @@ def test_losses_compute_as_pytorch(name, options):
     y = rng.normal(size=(5, 3)) if name == "MSELoss" else rng.integers(0, 3, 5)
     ours, theirs = ag.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     loss, expected = getattr(nn, name)(**options)(ours, ag.tensor(y)), getattr(torch.nn, name)(**options)(theirs, torch.tensor(y))
-    np.testing.assert_allclose(loss.data, expected.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(loss.array, expected.detach().numpy(), rtol=1e-12)
     loss.sum().backward()
     expected.sum().backward()
-    np.testing.assert_allclose(ours.grad.data, theirs.grad.numpy(), rtol=1e-10, atol=1e-15)
+    np.testing.assert_allclose(ours.grad.array, theirs.grad.numpy(), rtol=1e-10, atol=1e-15)
 
 
 def test_linear_computes_as_pytorch():
@@ -296,7 +296,7 @@ def test_linear_computes_as_pytorch():
     ours.load_state_dict({name: ag.tensor(t.numpy()) for name, t in theirs.state_dict().items()})
     for shape in [(4,), (5, 4), (2, 5, 4), (0, 4)]:
         x = np.random.default_rng(0).normal(size=shape).astype("float32")
-        np.testing.assert_allclose(ours(ag.tensor(x)).data, theirs(torch.tensor(x)).detach(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(ours(ag.tensor(x)).array, theirs(torch.tensor(x)).detach(), rtol=1e-5, atol=1e-6)
     with pytest.raises(RuntimeError, match="shapes"):
         ours(ag.ones(2, 3))
 

@@ -54,7 +54,7 @@ def test_to():
     assert x.to(ag.float64, True).dtype == ag.float64
     assert x.to(np.float64).dtype == x.to(float).dtype == ag.float64
     y = x.to(ag.float32, copy=True)
-    assert y is not x and not np.shares_memory(y.data, x.data)
+    assert y is not x and not np.shares_memory(y.array, x.array)
     with pytest.raises(TypeError, match="a dtype, a device or a tensor"):
         x.to([1])
 
@@ -86,9 +86,9 @@ def test_what_it_is():
     assert x.is_cpu and not x.is_cuda and not x.is_meta and not x.is_sparse
     assert x.is_floating_point() and ag.is_floating_point(x) and not x.is_complex() and not ag.is_complex(x)
     assert ag.tensor([1.0], dtype=ag.bfloat16).is_floating_point() and ag.tensor([1j]).is_complex()
-    assert ag.is_tensor(x) and not ag.is_tensor(x.data)
+    assert ag.is_tensor(x) and not ag.is_tensor(x.array)
     assert x.itemsize == 4 and x.nbytes == 8
-    assert ag.ones(3).clone().data.flags.owndata
+    assert ag.ones(3).clone().array.flags.owndata
 
 
 # -- Python's numbers --------------------------------------------------------------------------------------------------
@@ -167,8 +167,8 @@ def test_numpy_functions_and_operators():
 def test_dlpack_both_ways():
     x = ag.tensor([[1.0, 2.0], [3.0, 4.0]])
     a = np.from_dlpack(x)
-    x.data[0, 0] = 9
-    assert a[0, 0] == 9 and np.shares_memory(a, x.data)
+    x.array[0, 0] = 9
+    assert a[0, 0] == 9 and np.shares_memory(a, x.array)
     b = np.arange(3, dtype=np.float32)
     y = ag.from_dlpack(b)
     b[1] = 7
@@ -176,7 +176,7 @@ def test_dlpack_both_ways():
     y.add_(1)
     assert b.tolist() == [1, 8, 3]
     z = ag.from_dlpack(x)
-    assert np.shares_memory(z.data, x.data) and x.__dlpack_device__()[0] == 1
+    assert np.shares_memory(z.array, x.array) and x.__dlpack_device__()[0] == 1
     with pytest.raises(BufferError, match="require gradient"):
         np.from_dlpack(ag.ones(2, requires_grad=True))
     with pytest.raises(BufferError, match="require gradient"):
@@ -218,7 +218,7 @@ def test_deepcopy():
     (x * x).sum().backward()
     y = copy.deepcopy(x)
     assert y.requires_grad and y.is_leaf and y.tolist() == [1, 2] and y.grad.tolist() == [2, 4]
-    assert not np.shares_memory(x.data, y.data) and not np.shares_memory(x.grad.data, y.grad.data)
+    assert not np.shares_memory(x.array, y.array) and not np.shares_memory(x.grad.array, y.grad.array)
     a, b = copy.deepcopy([x, x])
     assert a is b
     with pytest.raises(RuntimeError, match=r"Only Tensors created explicitly by the user \(graph leaves\)"):

@@ -82,7 +82,7 @@ class Odd(np.ndarray):
 def test_arrays_of_foreign_kinds():
     assert ag.tensor(np.array([1, 2], ">i4")).tolist() == [1, 2]
     assert ag.tensor(np.array([1, 2], ">i4")).dtype == ag.int32
-    assert ag.tensor(np.ones(2).view(Odd)).data.__class__ is np.ndarray
+    assert ag.tensor(np.ones(2).view(Odd)).array.__class__ is np.ndarray
     with pytest.raises(TypeError, match="can't convert np.ndarray of type"):
         ag.tensor(np.array(["a"]))
     with pytest.raises(TypeError, match="can't convert np.ndarray of type object"):

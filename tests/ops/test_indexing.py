@@ -201,7 +201,7 @@ def test_views_share_memory() -> None:
     x[2, 1:] = ag.tensor([2.0, 3.0, 4.0])
     assert x.tolist() == [[1, 0, 0, 0], [1, 0, 5, 0], [1, 2, 3, 4]]
     assert row.tolist() == [1, 2, 3, 4]
-    assert x[[0]].data.base is None
+    assert x[[0]].array.base is None
 
 
 def test_a_view_written_through_itself() -> None:

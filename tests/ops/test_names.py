@@ -113,3 +113,24 @@ def test_threads_without_threadpoolctl(monkeypatch):
     assert ag.get_num_threads() == 3
     with pytest.warns(UserWarning, match="OPENBLAS_NUM_THREADS=1"):
         ag.set_num_threads(1)
+
+
+def test_data_is_a_tensor_that_shares_the_elements() -> None:
+    w = ag.ones(3, requires_grad=True)
+    assert isinstance(w.data, ag.Tensor) and not w.data.requires_grad and w.is_leaf
+    (w * w).sum().backward()
+    w.data -= 0.5 * w.grad
+    assert w.tolist() == [0, 0, 0] and w.requires_grad and w.is_leaf
+    w.data[0] = 5.0
+    w.data.mul_(2.0)
+    assert w.tolist() == [10, 0, 0]
+    w.data = ag.zeros(2)
+    assert w.shape == (2,) and w.requires_grad
+    layer = ag.nn.Linear(2, 2)
+    layer.weight.data.fill_(0.25)
+    assert layer.weight.sum().item() == 1.0
+    with pytest.raises(TypeError, match="can only be set to a Tensor"):
+        w.data = np.zeros(2)
+    assert ag.Tensor([1, 2]).dtype == ag.float32
+    with pytest.raises(TypeError, match="empty"):
+        ag.Tensor(2, 3)

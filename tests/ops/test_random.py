@@ -218,7 +218,7 @@ def test_like():
     assert ag.randn(2, requires_grad=True).requires_grad
     z = ag.randn(1000, dtype=ag.complex64)
     assert z.dtype == ag.complex64 and (abs(z.numpy()) ** 2).mean() == pytest.approx(1, abs=0.1)
-    assert ag.rand(3, 0).shape == (3, 0) and ag.rand(()).shape == () and ag.randn(()).data.__class__ is np.ndarray
+    assert ag.rand(3, 0).shape == (3, 0) and ag.rand(()).shape == () and ag.randn(()).array.__class__ is np.ndarray
 
 
 def test_normal_of_tensors():

@@ -165,10 +165,10 @@ def elementwise(sample: Sample) -> bool:
         return False
     try:
         ours = Call(sample).ours(Call(sample).cast(FLOAT64))
-        shape = np.broadcast_shapes(*(t.data.shape for t in ours.tensors)) if ours.tensors else None
+        shape = np.broadcast_shapes(*(t.array.shape for t in ours.tensors)) if ours.tensors else None
     except Exception:
         return False  # the other tests say so
-    one = len(ours.outs) == 1 and isinstance(ours.outs[0], Tensor) and ours.outs[0].data.shape == shape
+    one = len(ours.outs) == 1 and isinstance(ours.outs[0], Tensor) and ours.outs[0].array.shape == shape
     return one and all(node.plan.op.kind == "elementwise" for node in graph_of(ours.outs) if hasattr(node.plan, "mask"))
 
 
@@ -259,7 +259,7 @@ def test_second_order_against_differences(sample: Sample) -> None:
     ours = call.ours(call.cast(FLOAT64))
     weights = cotangents(ours)
     rng = np.random.default_rng(5)
-    directions = [np.asarray(rng.uniform(-1, 1, x.data.shape)) for x in ours.inputs]
+    directions = [np.asarray(rng.uniform(-1, 1, x.array.shape)) for x in ours.inputs]
 
     def value(arrays: list[np.ndarray]) -> float:
         found = gradients(call.ours([a.copy() for a in arrays]), weights)
@@ -271,7 +271,7 @@ def test_second_order_against_differences(sample: Sample) -> None:
         again = Ran(ours.tensors, [g for g, _ in chosen], call.floats)
         second = gradients(again, [d for _, d in chosen])
     else:
-        second = [Tensor(np.zeros_like(x.data)) for x in ours.inputs]
+        second = [Tensor(np.zeros_like(x.array)) for x in ours.inputs]
     for k, (g, e) in enumerate(zip(second, differences(value, call.cast(FLOAT64), call.floats), strict=True)):
         close(g, e, max(sample.tolerance, 1e-5), f"second-order gradient of input {k}", scale=True)
 
@@ -282,9 +282,9 @@ def test_tangent_by_two_gradients(sample: Sample) -> None:
     stand in rules."""
     call = Call(sample)
     ours = call.ours(call.cast(FLOAT64))
-    weights = [Tensor(w.astype(t.data.dtype)).requires_grad_() for w, t in zip(cotangents(ours), ours.recorded, strict=True)]
+    weights = [Tensor(w.astype(t.array.dtype)).requires_grad_() for w, t in zip(cotangents(ours), ours.recorded, strict=True)]
     rng = np.random.default_rng(6)
-    directions = [np.asarray(rng.uniform(-1, 1, x.data.shape)) for x in ours.inputs]
+    directions = [np.asarray(rng.uniform(-1, 1, x.array.shape)) for x in ours.inputs]
     chosen = [(g, Tensor(d)) for g, d in zip(gradients(ours, weights, create=True), directions, strict=True) if g.requires_grad]
     if not chosen:
         return
@@ -335,7 +335,7 @@ def test_changes_nothing(sample: Sample) -> None:
     call = Call(sample)
     before, arrays = call.cast(FLOAT64), call.cast(FLOAT64)
     ours = call.ours(arrays)
-    weights = [w.astype(t.data.dtype) for w, t in zip(cotangents(ours), ours.recorded, strict=True)]
+    weights = [w.astype(t.array.dtype) for w, t in zip(cotangents(ours), ours.recorded, strict=True)]
     held = [w.copy() for w in weights]
     outs = [as_array(t).copy() for t in ours.outs]
     if ours.recorded:
@@ -356,8 +356,8 @@ def test_no_cycles(sample: Sample) -> None:
         try:
             ours = call.ours(call.cast(FLOAT64))
             watched = [weakref.ref(t) for t in ours.outs if isinstance(t, Tensor)]
-            watched += [weakref.ref(t.data) for t in ours.outs if isinstance(t, Tensor)]
-            inputs = {id(t.data) for t in ours.tensors}
+            watched += [weakref.ref(t.array) for t in ours.outs if isinstance(t, Tensor)]
+            inputs = {id(t.array) for t in ours.tensors}
             watched += [
                 weakref.ref(x)
                 for n in graph_of(ours.outs)
@@ -420,10 +420,10 @@ def test_in_place(sample: Sample) -> None:
     written.inputs = [written.tensors[k].requires_grad_() for k in call.floats if has_floats(sample)]
     copies = [t.clone() if i == 0 else t for i, t in enumerate(written.tensors)]
     args, kw = call._with(copies, lambda x: x)
-    memory = copies[0].data
+    memory = copies[0].array
     result = getattr(args[0], sample.name + "_")(*args[1:], **kw)
     assert result is args[0]
-    assert result.data is memory
+    assert result.array is memory
     close(result, out, 1e-12, "value")
     if has_floats(sample) and plain.recorded:
         weights = cotangents(plain)

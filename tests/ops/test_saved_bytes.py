@@ -19,7 +19,7 @@ N = 64  # elements of the inputs below, float32
 def saved_bytes(*tensors: Tensor, but: tuple[Tensor, ...] = ()) -> int:
     """The bytes that the graph of tensors keeps alive, each piece of memory counted once, numbers left out, which are shared by
     all ops that use them. `but`: memory not counted."""
-    ours, seen = [t.data for t in but], {}
+    ours, seen = [t.array for t in but], {}
     for node in graph_of(list(tensors)):
         for value in node.saved:
             if isinstance(value, np.ndarray) and value.ndim and not any(np.shares_memory(value, a) for a in ours if a.size):
@@ -112,25 +112,25 @@ def test_the_table_is_not_too_generous() -> None:
 def test_indices_alone() -> None:
     t, index = x(100, 8), Tensor(np.array([3, 1, 3]))
     kept = saved_bytes(t[index], but=(index,))
-    assert kept <= index.data.nbytes
+    assert kept <= index.array.nbytes
     assert saved_bytes(ag.gather(t, 0, Tensor(np.zeros((2, 8), np.int64)))) <= 2 * 8 * 8
     if hasattr(ag.nn.functional, "embedding"):
-        assert saved_bytes(ag.nn.functional.embedding(index, t)) <= index.data.nbytes
+        assert saved_bytes(ag.nn.functional.embedding(index, t)) <= index.array.nbytes
 
 
 def test_cross_entropy() -> None:
     """The logits, the labels, and of a small input the gradient, which is its residue; of a large one no more than the logits."""
     t, labels = x(32, 10), Tensor(np.arange(32) % 10)
-    assert saved_bytes(ag.nn.functional.cross_entropy(t, labels)) <= 2 * t.data.nbytes + labels.data.nbytes
+    assert saved_bytes(ag.nn.functional.cross_entropy(t, labels)) <= 2 * t.array.nbytes + labels.array.nbytes
     t, labels = x(2000, 10), Tensor(np.arange(2000) % 10)
-    assert saved_bytes(ag.nn.functional.cross_entropy(t, labels)) <= t.data.nbytes + labels.data.nbytes
+    assert saved_bytes(ag.nn.functional.cross_entropy(t, labels)) <= t.array.nbytes + labels.array.nbytes
 
 
 def test_losses() -> None:
     t, target = x(32, 10), x(32, 10, grad=False)
-    assert saved_bytes(ag.nn.functional.mse_loss(t, target)) <= 2 * t.data.nbytes
+    assert saved_bytes(ag.nn.functional.mse_loss(t, target)) <= 2 * t.array.nbytes
     labels = Tensor(np.arange(32) % 10)
-    assert saved_bytes(ag.nn.functional.nll_loss(t.log_softmax(-1), labels)) <= t.data.nbytes + labels.data.nbytes + 32 * 8
+    assert saved_bytes(ag.nn.functional.nll_loss(t.log_softmax(-1), labels)) <= t.array.nbytes + labels.array.nbytes + 32 * 8
 
 
 def test_a_chain_saves_each_array_once() -> None:
@@ -139,7 +139,7 @@ def test_a_chain_saves_each_array_once() -> None:
     y = t
     for _ in range(5):
         y = y.tanh() * y.sigmoid()
-    one = t.data.nbytes
+    one = t.array.nbytes
     assert saved_bytes(y) <= 10 * one  # tanh, sigmoid: each its output, which mul saves too
 
 
@@ -167,7 +167,7 @@ def test_an_input_whose_partner_needs_no_gradient_is_not_saved(call: Any) -> Non
         saved = [v for node in graph_of([call(a, b)]) for v in node.saved if isinstance(v, np.ndarray) and v.size > 1]
         own = a if first else b
         assert saved, "the partner must be saved"
-        assert not any(np.shares_memory(v, own.data) for v in saved), "it saves its own input"
+        assert not any(np.shares_memory(v, own.array) for v in saved), "it saves its own input"
 
 
 def test_the_exponent_of_a_constant_power_saves_no_base() -> None:

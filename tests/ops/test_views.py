@@ -73,10 +73,10 @@ COPIES: dict[str, Callable] = {
 def test_shares_memory(name: str, maybe_torch: Any) -> None:
     x = Tensor(np.arange(24.0).reshape(2, 3, 4))
     out = VIEWS[name](x)
-    assert np.shares_memory(out.data, x.data)
+    assert np.shares_memory(out.array, x.array)
     assert out._base is x or out is x
     if maybe_torch:
-        theirs = to_torch(maybe_torch, x.data.copy())
+        theirs = to_torch(maybe_torch, x.array.copy())
         there = VIEWS[name](theirs)
         assert there is theirs or there._base is theirs
         assert out.stride() == there.stride()
@@ -87,16 +87,16 @@ def test_shares_memory(name: str, maybe_torch: Any) -> None:
 def test_copies(name: str) -> None:
     x = Tensor(np.arange(24.0).reshape(2, 3, 4))
     out = COPIES[name](x)
-    assert not np.shares_memory(out.data, x.data)
+    assert not np.shares_memory(out.array, x.array)
     assert out._base is None
     out.zero_()
-    assert (x.data == np.arange(24.0).reshape(2, 3, 4)).all()
+    assert (x.array == np.arange(24.0).reshape(2, 3, 4)).all()
 
 
 @pytest.mark.parametrize("name", [n for n in VIEWS if n not in ("expand", "expand_as", "unfold")])
 def test_writing_through_a_view_reaches_the_base(name: str, torch: Any) -> None:
     x = Tensor(np.arange(24.0).reshape(2, 3, 4))
-    y = to_torch(torch, x.data.copy())
+    y = to_torch(torch, x.array.copy())
     VIEWS[name](x).mul_(-2.0)
     VIEWS[name](y).mul_(-2.0)
     close(x, y, 0, name)
@@ -127,7 +127,7 @@ def compare(torch: Any, program: Callable, theirs: Callable | None = None) -> No
         expected = run(torch, theirs or program, lambda a: torch.tensor(a, requires_grad=True), create)
         for k, (a, b) in enumerate(zip(ours, expected, strict=True)):
             if b is None:
-                assert a is None or not a.data.any()
+                assert a is None or not a.array.any()
             else:
                 close(a, b, 1e-12, f"result {k}")
 
@@ -328,7 +328,7 @@ def test_several_views_of_what_is_not_recorded(name: str, torch: Any) -> None:
     """Where PyTorch allows it: the base records nothing, what is written does not either."""
     take, _ = pieces(name)
     x = Tensor(np.arange(12.0).reshape(3, 4))
-    y = to_torch(torch, x.data.copy())
+    y = to_torch(torch, x.array.copy())
     for t in (x, y):
         parts = take(t)
         parts[0].add_(parts[1].sum())
@@ -345,7 +345,7 @@ def test_backward_of_all_slices_takes_one_node() -> None:
     for r in rows[1:]:
         total = total + r
     total.sum().backward()
-    assert (x.grad.data == 1).all()
+    assert (x.grad.array == 1).all()
 
 
 def test_gradients_of_some_of_several_outputs(torch: Any) -> None:
@@ -374,7 +374,7 @@ def test_expanded_tensors_are_not_written(grad: bool, torch: Any) -> None:
             write(y)
     with pytest.raises(RuntimeError, match="refers to a single memory"):
         to_torch(torch, np.ones((1, 3))).expand(2, 3).add_(1.0)
-    assert (x.data == 1).all()
+    assert (x.array == 1).all()
 
 
 def test_expanding_nothing_can_be_written(torch: Any) -> None:
@@ -390,7 +390,7 @@ def test_overlapping_windows_are_not_written() -> None:
     with pytest.raises(RuntimeError, match="single memory location"):
         t.unfold(0, 3, 1).add_(1.0)
     t.unfold(0, 2, 2).add_(1.0)
-    assert t.data.tolist() == [2, 2, 2, 2, 1]
+    assert t.array.tolist() == [2, 2, 2, 2, 1]
 
 
 @pytest.mark.parametrize("view", [lambda x: x[0], lambda x: x.t(), lambda x: x.view(-1), lambda x: x.unbind()[0]])
@@ -403,7 +403,7 @@ def test_views_of_leaves_are_not_written(view: Callable, torch: Any) -> None:
         view(x).mul_(2.0)
     with ag.no_grad():
         view(x).mul_(2.0)
-    assert x.data[0, 0] == 2
+    assert x.array[0, 0] == 2
     assert x.is_leaf
 
 

@@ -22,7 +22,7 @@ def parameters(dtype="float64", shapes=SHAPES, seed=0):
 
 def set_gradients(params, seed, without=()):
     rng = np.random.default_rng(seed)
-    arrays = [rng.normal(size=p.data.shape).astype(p.data.dtype) for p in params]
+    arrays = [rng.normal(size=p.array.shape).astype(p.array.dtype) for p in params]
     for i, (p, g) in enumerate(zip(params, arrays, strict=True)):
         p.grad = None if i in without else ag.tensor(g)
     return arrays
@@ -57,7 +57,7 @@ def test_same_path_as_pytorch(kind, options, piece, monkeypatch):
     monkeypatch.setattr(flat_module, "PIECE", piece)
     ours = parameters()
     theirs = [torch.nn.Parameter(torch.tensor(p.numpy(force=True).copy())) for p in ours]
-    arrays = [p.data for p in ours]
+    arrays = [p.array for p in ours]
     optimizer, oracle = kind(ours, **options), getattr(torch.optim, kind.__name__)(theirs, **options)
     for step in range(30):
         without = {0: (4,), 5: (0, 3), 6: (1,), 7: (0, 1, 2, 3, 4)}.get(step, ())
@@ -67,14 +67,14 @@ def test_same_path_as_pytorch(kind, options, piece, monkeypatch):
         optimizer.step()
         oracle.step()
         for p, q in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-10, atol=1e-12)
-    assert all(p.data is a for p, a in zip(ours, arrays, strict=True)), "a parameter was given another array"
+            np.testing.assert_allclose(p.array, q.detach().numpy(), rtol=1e-10, atol=1e-12)
+    assert all(p.array is a for p, a in zip(ours, arrays, strict=True)), "a parameter was given another array"
     state, expected = optimizer.state_dict(), oracle.state_dict()
     assert state["state"].keys() == expected["state"].keys()
     for number, held in expected["state"].items():
         assert set(held) == set(state["state"][number])
         for name, value in held.items():
-            np.testing.assert_allclose(state["state"][number][name].data, value.numpy(), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(state["state"][number][name].array, value.numpy(), rtol=1e-9, atol=1e-12)
     assert state["param_groups"][0]["params"] == expected["param_groups"][0]["params"]
     assert state["param_groups"][0].keys() <= expected["param_groups"][0].keys()
 
@@ -95,31 +95,31 @@ def test_other_dtypes_stay_near_float64(kind, options, dtype):
     tolerance = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-6}[dtype]
     for p, q in zip(low, high, strict=True):
         assert p.dtype == getattr(ag, dtype)
-        np.testing.assert_allclose(p.data.astype("float64"), q.data, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(p.array.astype("float64"), q.array, rtol=tolerance, atol=tolerance)
 
 
 def test_dtypes_mix_in_a_group():
     params = [*parameters("float32", [(3,)]), *parameters("float64", [(2, 2)])]
     optimizer = Adam(params, lr=0.5)
     set_gradients(params, 1)
-    before = [p.data.copy() for p in params]
+    before = [p.array.copy() for p in params]
     optimizer.step()
     for p, old in zip(params, before, strict=True):
-        np.testing.assert_allclose(np.abs(p.data - old), 0.5, rtol=1e-4)
+        np.testing.assert_allclose(np.abs(p.array - old), 0.5, rtol=1e-4)
 
 
 def test_groups_have_their_own_options():
     a, b = parameters(shapes=[(3,), (3,)])
     optimizer = SGD([{"params": a}, {"params": [b], "lr": 1.0}], lr=0.5)
-    before = a.data.copy(), b.data.copy()
+    before = a.array.copy(), b.array.copy()
     a.grad, b.grad = ag.ones(3, dtype=ag.float64), ag.ones(3, dtype=ag.float64)
     optimizer.step()
-    np.testing.assert_allclose(before[0] - a.data, 0.5)
-    np.testing.assert_allclose(before[1] - b.data, 1.0)
+    np.testing.assert_allclose(before[0] - a.array, 0.5)
+    np.testing.assert_allclose(before[1] - b.array, 1.0)
     optimizer.param_groups[1]["lr"] = 0.0
     optimizer.step()
-    np.testing.assert_allclose(before[0] - a.data, 1.0)
-    np.testing.assert_allclose(before[1] - b.data, 1.0)
+    np.testing.assert_allclose(before[0] - a.array, 1.0)
+    np.testing.assert_allclose(before[1] - b.array, 1.0)
 
 
 def test_groups_added_and_arrays_replaced_between_steps():
@@ -130,10 +130,10 @@ def test_groups_added_and_arrays_replaced_between_steps():
     optimizer.add_param_group({"params": [b]})
     optimizer.step()
     assert float(optimizer.state[a]["step"]) == 2 and float(optimizer.state[b]["step"]) == 1
-    a.data = a.data.copy()
-    moved = a.data.copy()
+    a.array = a.array.copy()
+    moved = a.array.copy()
     optimizer.step()
-    assert not np.allclose(moved, a.data)
+    assert not np.allclose(moved, a.array)
     assert float(optimizer.state[a]["step"]) == 3
 
 
@@ -159,7 +159,7 @@ def test_goes_on_from_a_saved_state(kind, options, copied):
         other.step()
     for p, q in zip(ours, others, strict=True):
         assert p is not q
-        np.testing.assert_array_equal(p.data, q.data)
+        np.testing.assert_array_equal(p.array, q.array)
 
 
 def test_reads_a_state_of_pytorch():
@@ -176,10 +176,10 @@ def test_reads_a_state_of_pytorch():
             state = oracle.state_dict()
             state["state"] = {0: {k: ag.tensor(v.numpy()) for k, v in state["state"][0].items()}}
             optimizer.load_state_dict(state)
-            ours[0].data[...] = theirs[0].detach().numpy()
+            ours[0].array[...] = theirs[0].detach().numpy()
         elif step > 2:
             optimizer.step()
-    np.testing.assert_allclose(ours[0].data, theirs[0].detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(ours[0].array, theirs[0].detach().numpy(), rtol=1e-12)
 
 
 def test_state_shows_what_is_used():
@@ -189,9 +189,9 @@ def test_state_shows_what_is_used():
     p.grad = ag.ones(3)
     optimizer.step()
     held = optimizer.state[p]
-    first = held["exp_avg"].data.copy()
+    first = held["exp_avg"].array.copy()
     optimizer.step()
-    assert not np.array_equal(held["exp_avg"].data, first)
+    assert not np.array_equal(held["exp_avg"].array, first)
     assert float(held["step"]) == 2 and held["exp_avg"].shape == (3,)
 
 
@@ -202,7 +202,7 @@ def test_views_of_parameters_see_the_update_and_saved_arrays_notice_it():
     y = (w * x).sum()
     w.grad = ag.ones(2, 3)
     SGD([w], lr=0.5).step()
-    np.testing.assert_array_equal(view.data, 0.5)
+    np.testing.assert_array_equal(view.array, 0.5)
     with pytest.raises(RuntimeError, match=r"SGD\.step at .*test_optimizers\.py"):
         y.backward()
 
@@ -224,12 +224,12 @@ def test_no_temporaries_of_parameter_size():
 
 def test_transposed_gradients_and_parameters():
     w = ag.zeros(3, 2, requires_grad=True)
-    w.data = np.zeros((2, 3), "float32").T
+    w.array = np.zeros((2, 3), "float32").T
     g = np.arange(6.0, dtype="float32").reshape(2, 3).T
     w.grad = ag.tensor(0.0)[None, None].expand(3, 2)
-    w.grad.data = g
+    w.grad.array = g
     SGD([w], lr=1.0).step()
-    np.testing.assert_array_equal(w.data, -g)
+    np.testing.assert_array_equal(w.array, -g)
 
 
 def test_closure():
