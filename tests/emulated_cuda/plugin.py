@@ -15,6 +15,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,6 +75,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TOTALS] = Counter()
     if config.stash[MODE] == "emulated":
         install()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """The examples in files that import CuPy are left out where it does not load."""
+    if {"backend", "gpu"} <= set(collection_path.parts):
+        try:
+            import cupy  # noqa: F401
+        except ImportError:
+            return True
+    return None
 
 
 def pytest_report_header(config: pytest.Config) -> str:
