@@ -217,6 +217,8 @@ def _count_alone() -> int:
     return (lambda g: getrefcount(g))(g)
 
 
+# Both count the caller's name for the array and their own parameter. Whoever holds it under another name in between, or calls
+# them through one more function, makes every gradient look shared: it is then copied, never written into.
 _ALONE = _count_alone()
 
 

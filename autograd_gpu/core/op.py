@@ -64,7 +64,6 @@ class Op:
         view: bool = False,
         promote: bool | tuple[str, ...] = False,
         jvp: Any = None,
-        write: Callable | None = None,
         errors: Callable | None = None,
         residue: bool = False,
         moves: bool = False,
@@ -75,7 +74,6 @@ class Op:
         self.kind = kind
         self.view = view
         self.jvp = jvp
-        self.write = write
         self.errors = errors
         self.residue = residue
         self.moves = moves  # its output may be on another device than its inputs

@@ -72,7 +72,6 @@ def elementwise(
     rule: Callable | None = None,
     *,
     promote: Any = True,
-    write: Callable | None = None,
     errors: Callable | None = None,
     **rules: Callable,
 ) -> Callable:
@@ -80,7 +79,7 @@ def elementwise(
 
     The Jacobian is diagonal, so the rule that pulls g back also pushes a tangent forward. Inputs are promoted to one dtype.
     A single positional rule is that of the first input."""
-    return _decorator("elementwise", rule, rules, promote=promote, write=write, errors=errors)
+    return _decorator("elementwise", rule, rules, promote=promote, errors=errors)
 
 
 def linear(
@@ -111,7 +110,6 @@ def primitive(
     jvp: Any = None,
     outputs: Any = "out",
     promote: Any = False,
-    write: Any = None,
     errors: Callable | None = None,
     residue: bool = False,
     **rules: Callable,
@@ -119,9 +117,7 @@ def primitive(
     """Declare any other differentiable op. jvp: "symmetric" if the Jacobian is its own transpose, or a function
     (xp, tangents, ...) -> tangent. `residue`: see NOTE [Residue]. `outputs` names the outputs of an op with several, or is
     "*" for any number."""
-    return _decorator(
-        "primitive", rule, rules, jvp=jvp, outputs=outputs, promote=promote, write=write, errors=errors, residue=residue
-    )
+    return _decorator("primitive", rule, rules, jvp=jvp, outputs=outputs, promote=promote, errors=errors, residue=residue)
 
 
 def nondifferentiable(*, promote: Any = False, outputs: Any = "out") -> Callable:
