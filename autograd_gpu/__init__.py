@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from math import e, inf, nan, pi
 
-from . import autograd, cuda, io, linalg, nn, ops, optim, random, special
+from . import amp, autograd, cuda, io, linalg, nn, ops, optim, random, special
+from .amp import autocast, get_autocast_dtype, is_autocast_available, is_autocast_enabled
 from .autograd import (
     enable_grad,
     inference_mode,
@@ -26,16 +27,25 @@ from .core.format import get_printoptions, printoptions, set_printoptions
 from .core.tensor import Size, Tensor
 from .dtypes import *
 from .ops.activation import *
+from .ops.adaptive import *
 from .ops.arithmetic import *
+from .ops.attention import *
 from .ops.comparison import *
+from .ops.conv import *
 from .ops.convert import *
 from .ops.create import *
+from .ops.ctc import *
+from .ops.distance import *
+from .ops.dropouts import *
 from .ops.elementwise import *
+from .ops.embeddings import *
 from .ops.extremum import *
+from .ops.forms import *
 from .ops.functions import *
 from .ops.gathering import *
 from .ops.generator import *
 from .ops.grid import *
+from .ops.gumbel import *
 from .ops.index import *
 from .ops.join import *
 from .ops.layout import *
@@ -43,17 +53,26 @@ from .ops.limits import *
 from .ops.linalg import *
 from .ops.lookup import *
 from .ops.loss import *
+from .ops.margin import *
 from .ops.matrices import *
+from .ops.normalization import *
 from .ops.order import *
+from .ops.overwriting import *
 from .ops.padding import *
 from .ops.parts import *
+from .ops.pool import *
 from .ops.random import *
 from .ops.reduce import *
+from .ops.regression import *
+from .ops.resample import *
+from .ops.rnn import *
+from .ops.sampling import *
 from .ops.scan import *
 from .ops.shape import *
 from .ops.softmaxes import *
 from .ops.sorting import *
 from .ops.trigonometry import *
+from .ops.unpooling import *
 from .ops.vectors import *
 
 newaxis = None  # x[newaxis] has one dimension more

@@ -47,6 +47,8 @@ class Context:
 class _Plan:
     """Takes the place of a core.op.Plan at the node of one call of a Function."""
 
+    rule = None
+
     def __init__(self, op: type[Function], ctx: Context, xp: Any, inputs: Sequence[Any]):
         self.op, self.ctx, self.xp = _Named(op.__name__), ctx, xp
         self.backward = op.backward
@@ -92,7 +94,7 @@ class _Plan:
         recording = xp is words
         gs = g if g.__class__ is list else [g]
         if not recording:
-            gs = [x if x is None else Tensor(xp.asarray(x)) for x in gs]
+            gs = [x if x is None else Tensor(_own(xp.asarray(x))) for x in gs]
             saved = tuple(x if x is None else Tensor(x) for x in saved)
         self.ctx.saved_tensors = saved
         before = mode.state if recording else set_mode(mode.state | NO_GRAD)
@@ -133,6 +135,11 @@ class _Plan:
 
     def pull_only(self, xp: Any, g: Any, saved: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
         return [grad if want else None for grad, want in zip(self.pull(xp, g, *saved), wanted, strict=True)]
+
+
+def _own(g: Any) -> Any:
+    """A gradient that the user may write into."""
+    return g if getattr(g.flags, "writeable", True) else g.copy()
 
 
 class _Named:
@@ -230,7 +237,7 @@ def _record(cls: type[Function], ctx: Context, args: tuple, returned: tuple, out
     node.number = tick()
     node.shapes = None
     frame = outside(sys._getframe(2))
-    node.place = frame.f_code, frame.f_lasti
+    node.code, node.at = frame.f_code, frame.f_lasti
     if isinstance(node, Fan):
         node.made = {}
         node.outs = [(y.array.shape, y.array.dtype) if isinstance(y, Tensor) and ctx._materialize else None for y in outputs]

@@ -203,8 +203,8 @@ def no_lines() -> Iterator[None]:
     """Ops and optimizers that do not note the line which called them, by leaving that out of the text of each op."""
     whole = fast.TEMPLATE
     lines = whole.split("\n")
-    first = next(i for i, line in enumerate(lines) if "placed[0]" in line)
-    last = max(i for i, line in enumerate(lines) if "_node.place" in line)
+    first = next(i for i, line in enumerate(lines) if "site[0]" in line)
+    last = max(i for i, line in enumerate(lines) if "_node.at" in line)
     swapped = []
     outside, call = graph.outside, ag.nn.Module.__call__
     try:

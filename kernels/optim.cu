@@ -112,6 +112,119 @@ template <class A> __global__ void __launch_bounds__(1024) total_norm(const A* _
   if (threadIdx.x == 0) {
     const A norm = sqrt(sum), by = max_norm / (norm + A(1e-6));
     out[0] = norm;
-    out[1] = by < A(1) ? by : A(1);
+    out[1] = by >= A(1) ? A(1) : by;  // NaN stays
+  }
+}
+
+// ---- one kernel for the others: how each updates one element is a functor
+//
+// p, g: the parameter, already times `shrink`, and the gradient; a, b, c: the state, in the order in which the optimizer keeps it;
+// r: the numbers of the step. A functor returns what is subtracted from p.
+
+template <class T> struct Numbers {
+  acc_t<T> r[8];
+};
+
+struct Adamax {  // Kingma and Ba, 2015, section 7. a, b: mean, largest; r: beta1, beta2, eps, rate
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    a = r[0] * a + (A(1) - r[0]) * g;
+    b = Max()(r[1] * b, A(fabs(g)) + r[2]);
+    return r[3] * a / b;
+  }
+};
+
+struct NAdam {  // Dozat, 2016. a, b: means of g and g^2; r: beta1, beta2, eps, root, gradient_rate, momentum_rate
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    a = r[0] * a + (A(1) - r[0]) * g;
+    b = r[1] * b + (A(1) - r[1]) * g * g;
+    return (r[4] * g + r[5] * a) / (sqrt(b) / r[3] + r[2]);
+  }
+};
+
+struct RAdam {  // Liu et al., 2020. a, b: means of g and g^2; r: beta1, beta2, eps, rate, adaptive
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    a = r[0] * a + (A(1) - r[0]) * g;
+    b = r[1] * b + (A(1) - r[1]) * g * g;
+    return r[4] != A(0) ? r[3] * a / (sqrt(b) + r[2]) : r[3] * a;
+  }
+};
+
+struct RMSprop {  // Tieleman and Hinton, 2012. a, b, c: mean of g^2, momentum, mean of g; r: lr, alpha, eps, momentum, has b, has c
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    a = r[1] * a + (A(1) - r[1]) * g * g;
+    A v = a;
+    if (r[5] != A(0)) {
+      c = r[1] * c + (A(1) - r[1]) * g;
+      v -= c * c;
+    }
+    const A d = g / (sqrt(v) + r[2]);
+    if (r[4] == A(0)) return r[0] * d;
+    b = r[3] * b + d;
+    return r[0] * b;
+  }
+};
+
+struct Adagrad {  // Duchi, Hazan and Singer, 2011. a: sum of g^2; r: rate, eps
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    a += g * g;
+    return r[0] * g / (sqrt(a) + r[1]);
+  }
+};
+
+struct Adadelta {  // Zeiler, 2012. a, b: means of g^2 and of d^2; r: lr, rho, eps
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    a = r[1] * a + (A(1) - r[1]) * g * g;
+    const A d = g / sqrt(a + r[2]) * sqrt(b + r[2]);
+    b = r[1] * b + (A(1) - r[1]) * d * d;
+    return r[0] * d;
+  }
+};
+
+struct Rprop {  // Riedmiller and Braun, 1993. a, b: last g, step size; r: eta_minus, eta_plus, smallest, largest
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    const A t = g * a;
+    if (t > A(0)) b *= r[1];
+    if (t < A(0)) b *= r[0], g = A(0);
+    b = b < r[2] ? r[2] : b > r[3] ? r[3] : b;
+    a = g;
+    return g > A(0) ? b : g < A(0) ? -b : g * b;  // NaN stays
+  }
+};
+
+struct ASGD {  // Polyak and Juditsky, 1992. a: mean of p; r: eta, mu
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    const A d = r[0] * g;
+    a = r[1] == A(1) ? p - d : a + r[1] * (p - d - a);
+    return d;
+  }
+};
+
+struct Lion {  // Chen et al., 2023. a: mean of g; r: lr, beta1, beta2
+  template <class A> __device__ __forceinline__ A operator()(A p, A g, A& a, A& b, A& c, const A* r) const {
+    const A d = r[1] * a + (A(1) - r[1]) * g;
+    a = r[2] * a + (A(1) - r[2]) * g;
+    return d > A(0) ? r[0] : d < A(0) ? -r[0] : r[0] * d;
+  }
+};
+
+template <class T, class S, class F>
+__global__ void __launch_bounds__(256)
+update(const Table<T, S> t, const Numbers<T> n, acc_t<T> decay, acc_t<T> shrink, int maximize) {
+  typedef acc_t<T> A;
+  index_t begin;
+  const int k = my_tensor(t, &begin);
+  const index_t end = begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k];
+  const A by = maximize ? A(-1) : A(1);
+  for (index_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+    const A p = load(t.p[k][i]), g = load(t.g[k][i]) * by + decay * p;
+    A a = A(0), b = A(0), c = A(0);
+    if (t.m[k]) a = load(t.m[k][i]);
+    if (t.v[k]) b = load(t.v[k][i]);
+    if (t.most[k]) c = load(t.most[k][i]);
+    const A left = p * shrink, d = F()(left, g, a, b, c, n.r);
+    if (t.m[k]) t.m[k][i] = store<S>(a);
+    if (t.v[k]) t.v[k][i] = store<S>(b);
+    if (t.most[k]) t.most[k][i] = store<S>(c);
+    t.p[k][i] = store<T>(left - d);
   }
 }

@@ -32,7 +32,7 @@ template <class F> __device__ __forceinline__ void for_elements(index_t planes, 
   }
 }
 
-// NaN wins, and the first of equals. The padding never does.
+// The last NaN wins, else the first of equals. The padding never does.
 template <class T, class I>
 __global__ void __launch_bounds__(256)
 max_pool_forward(const T* __restrict__ x, T* __restrict__ y, I* __restrict__ which, index_t planes, const Window w) {
@@ -49,7 +49,7 @@ max_pool_forward(const T* __restrict__ x, T* __restrict__ y, I* __restrict__ whi
         const int v = ow * w.stride_w - w.pad_w + b * w.dilation_w;
         if (v < 0 || v >= w.width) continue;
         const A value = load(plane[(index_t)h * w.width + v]);
-        if (found < 0 || value > best || (value != value && best == best)) {
+        if (found < 0 || value > best || value != value) {
           best = value;
           found = a * w.kernel_w + b;
         }

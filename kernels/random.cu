@@ -42,36 +42,39 @@ random_words(word_t* __restrict__ out, index_t n, word_t key0, word_t key1, word
   }
 }
 
-// y = x * scale where half number offset + i of the stream (the low bits of a word come first) is at least `threshold`, else 0. An
-// element is dropped with the probability threshold / 2^32. The same call on the gradient of y gives that of x: no mask is kept.
+// The number that decides on the element at a quarter of a block of the stream: that quarter and, below it, the other one of the
+// same half.
+__device__ __forceinline__ unsigned int deciding(const Words& w, int quarter) {
+  const unsigned int half = (unsigned int)(w.item[quarter / 4] >> (quarter % 4 / 2 * 32));
+  return quarter % 2 ? half : half << 16 | half >> 16;
+}
+
+// y = x * scale where the number of an element is at least `threshold`, else 0: it is dropped with the probability
+// threshold / 2^32. Element i has quarter first + i of the stream; the low bits of a word come first. The same call on the
+// gradient of y gives that of x: no mask is kept.
 template <class T>
 __global__ void __launch_bounds__(256)
-dropout(const T* __restrict__ x, T* __restrict__ y, index_t n, word_t key0, word_t key1, word_t offset, unsigned int threshold, acc_t<T> scale) {
+dropout(const T* __restrict__ x, T* __restrict__ y, index_t n, word_t key0, word_t key1, word_t first, unsigned int threshold, acc_t<T> scale) {
   typedef acc_t<T> A;
-  const word_t first = offset / 8, last = (offset + n + 7) / 8;  // blocks of the stream, eight halves each
+  const word_t last = (first + n + 15) / 16;  // blocks of the stream, sixteen quarters each
   const word_t thread = blockIdx.x * (word_t)blockDim.x + threadIdx.x, threads = gridDim.x * (word_t)blockDim.x;
-  const bool packs = offset % 8 == 0 && aligned(x) && aligned(y);
-  for (word_t block = first + thread; block < last; block += threads) {
+  const bool packs = first % Pack<T>::size == 0 && aligned(x) && aligned(y);
+  for (word_t block = first / 16 + thread; block < last; block += threads) {
     const Words w = philox(block + 1, key0, key1);
-    const index_t begin = (index_t)(block * 8 - offset);
-    if (packs && begin + 8 <= n) {
 #pragma unroll
-      for (int part = 0; part < 8; part += Pack<T>::size) {
-        Pack<T> v = *(const Pack<T>*)(x + begin + part);
+    for (int part = 0; part < 16; part += Pack<T>::size) {
+      const index_t begin = (index_t)(block * 16 + part - first);
+      if (packs && begin >= 0 && begin + Pack<T>::size <= n) {
+        Pack<T> v = *(const Pack<T>*)(x + begin);
+#pragma unroll
+        for (int k = 0; k < Pack<T>::size; ++k) v.item[k] = store<T>(deciding(w, part + k) >= threshold ? load(v.item[k]) * scale : A(0));
+        *(Pack<T>*)(y + begin) = v;
+      } else {
 #pragma unroll
         for (int k = 0; k < Pack<T>::size; ++k) {
-          const int half = part + k;
-          const bool kept = (unsigned int)(w.item[half / 2] >> (half % 2 * 32)) >= threshold;
-          v.item[k] = store<T>(kept ? load(v.item[k]) * scale : A(0));
+          const index_t i = begin + k;
+          if (i >= 0 && i < n) y[i] = store<T>(deciding(w, part + k) >= threshold ? load(x[i]) * scale : A(0));
         }
-        *(Pack<T>*)(y + begin + part) = v;
-      }
-    } else {
-#pragma unroll
-      for (int half = 0; half < 8; ++half) {
-        const index_t i = begin + half;
-        const bool kept = (unsigned int)(w.item[half / 2] >> (half % 2 * 32)) >= threshold;
-        if (i >= 0 && i < n) y[i] = store<T>(kept ? load(x[i]) * scale : A(0));
       }
     }
   }

@@ -21,8 +21,12 @@ NOTE [The stream of random numbers]
                   rejected, so element i needs only its own pair, half of it if a draw begins or ends inside one.
     7. integer    below n: the high word of the product word * n. Biased by less than n / 2^64, and never rejected.
     8. permutation   argsort of n words; ties, should there be any, by index.
-    Uniforms, integers and permutations are the same bits on every device; normals and what else takes logarithms are the
-    same up to the last place of log, sin and cos.
+    9. kept       what dropout keeps. Element i is decided by 32 bits: quarter i from the offset on (16 bits, the low ones of a
+                  half first) and, below it, the other quarter of the same half. It is dropped if they are less than p 2^32.
+                  So p is exact to 2^-32 though an element costs 16 bits; sharing a half binds two elements with a correlation
+                  of 2^-16 at the most.
+    Uniforms, integers, permutations and what is kept are the same bits on every device; normals and what else takes
+    logarithms are the same up to the last place of log, sin and cos.
 """
 
 from __future__ import annotations
@@ -149,3 +153,26 @@ def _high_word(a: np.ndarray, n: int) -> np.ndarray:
 def permutation(seed: int, offset: int, n: int) -> np.ndarray:
     """The integers below n in a random order, int64. Rule 8 of the NOTE."""
     return np.argsort(words(seed, offset // 2, n), kind="stable").astype(np.int64, copy=False)
+
+
+def threshold(p: float) -> int:
+    """What the number of an element must reach to be kept, 2^32 for none."""
+    return round(min(max(p, 0.0), 1.0) * 2**32)
+
+
+def kept(seed: int, offset: int, n: int, p: float, first: int = 0) -> np.ndarray:
+    """Whether elements `first` to first + n of a draw are kept, where each is dropped with probability p. Rule 9 of the NOTE."""
+    least = threshold(p)
+    high, low = least >> 16, least & 0xFFFF
+    if high > 0xFFFF:
+        return np.zeros(n, np.bool_)
+    start = 2 * offset + first
+    word = start // 4
+    quarters = words(seed, word, (start + n + 3) // 4 - word).astype("<u8", copy=False).view("<u2")
+    if low:
+        found = quarters > high
+        ties = np.flatnonzero(quarters == high)
+        found[ties] = quarters[ties ^ 1] >= low
+    else:
+        found = quarters >= high
+    return found[start - 4 * word :][:n]

@@ -140,7 +140,7 @@ def _record(kind: type, plan: Plan, inputs: Sequence[Tensor]) -> Any:
     node.number = tick()
     node.shapes = None
     frame = outside(sys._getframe(2))
-    node.place = frame.f_code, frame.f_lasti
+    node.code, node.at = frame.f_code, frame.f_lasti
     return node
 
 

@@ -5,20 +5,24 @@ when the op is first called, the way NamedTuple does it at once. What the text d
 the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
 
     def call(input, other):
+        global caller
         try:
             a_data, b_data = input.array, other.array
             a_node, b_node = input.node, other.node
-            if a_data.dtype is not b_data.dtype:
+            _dtype = a_data.dtype
+            if b_data.dtype is not _dtype:
                 return otherwise(op, (input, other), {})
-            _lane = lanes[a_data.__class__]
+            _kind = a_data.__class__
+            _lane = lane if _kind is ndarray else lanes[_kind]
             _out = _lane.quick(a_data, b_data)
-            if _out is NotImplemented:
-                _out = _lane.plain(a_data, b_data)
+            if _out.__class__ is not _kind:
+                if _out is NotImplemented:
+                    _out = _lane.plain(a_data, b_data)
+                if _out.__class__ is not _kind:
+                    _out = _lane.whole(_out)
         except (AttributeError, ValueError, TypeError):
             return otherwise(op, (input, other), {})
-        if _out.__class__ is not a_data.__class__:
-            _out = _lane.whole(_out)
-        if _out.dtype is not a_data.dtype:
+        if _out.dtype is not _dtype:
             return otherwise(op, (input, other), {})
         _t = new(Tensor)
         _t.array = _out
@@ -36,28 +40,36 @@ the inputs, dtypes to promote, errors to explain. For `mul(a, b)` it reads:
         if unusual[0] and mode.state & NO_GRAD:
             _t.node = None
             return _t
-        _t.node = _node = new(Node)
+        _t.node = _node = Node()
         _node.plan = _lane.plans[_mask]
         _node.edges = _edges
         _node.saved = _saved
         _node.number = tick()
         _node.shapes = None if a_data.shape == b_data.shape else shapes((a_data, b_data), _mask, _out.shape)
-        _place = placed[0] and site.place
-        if not _place:
+        _place = site[0]
+        if _place and _place[2] == thread():
+            _node.code = _place
+        else:
             _frame = getframe(1)
             _code = _frame.f_code
-            if ours[_code.co_filename]:
-                _frame = outside(_frame.f_back)
-                _code = _frame.f_code
-            _place = _code, _frame.f_lasti
-        _node.place = _place
+            if _code is not caller:
+                if ours[_code.co_filename]:
+                    _frame = outside(_frame.f_back)
+                    _code = _frame.f_code
+                else:
+                    caller = _code
+            _node.code = _code
+            _node.at = _frame.f_lasti
         return _t
+
+`lane` is that of NumPy's arrays, and `caller` the code outside of this package that called this op last.
 
 NOTE [Site]
     The user's line is in the nearest frame that is not this package's. Each frame on the way to it costs 0.2 us, for Python
     makes an object of it. So while a module of this package runs that the user's code has called, the line of that call is
-    in `site`, of this thread, and ops take it from there. A module of the user's own puts it aside for the time it runs, so that
-    the lines in its forward are named. `placed` says whether there was ever a site: ops outside of modules do not ask.
+    in `site`, with the thread that called, and ops of that thread take it from there. A module of the user's own puts it aside
+    for the time it runs, so that the lines in its forward are named. There is one `site` for all threads, because a variable of
+    each costs 50 ns: a thread that finds another's looks for its own line as if there were none.
 """
 
 from __future__ import annotations
@@ -67,37 +79,36 @@ import threading
 from collections.abc import Callable
 from types import CodeType
 
+import numpy as np
+
 from .dispatch import general, shapes
 from .graph import NO_GRAD, PACKAGE, Node, mode, ours, outside, tick, unusual
 from .op import REQUIRED, Op, saved_names, saved_text
 from .tensor import Tensor
 from .views import note_view
 
-
-class Site(threading.local):
-    """Where the user's code called the module of this package that now runs. See NOTE [Site]."""
-
-    place: tuple[CodeType, int] | None = None
-
-
-site = Site()
-placed = [False]
+site: list[tuple[CodeType, int, int] | None] = [None]  # see NOTE [Site]
 
 TEMPLATE = """
 def call({parameters}):
+    global caller
     try:
         {data} = {data_of}
         {node} = {node_of}
+        {dtype}
         {differ}
-        _lane = lanes[{first}.__class__]
+        _kind = {first}.__class__
+        _lane = lane if _kind is ndarray else lanes[_kind]
         _out = _lane.quick({arguments})
-        if _out is NotImplemented:
-            _out = _lane.plain({arguments})
+        {no_residue}
+        if _out.__class__ is not _kind:
+            if _out is NotImplemented:
+                _out = _lane.plain({arguments})
+            {take_residue}
+            if _out.__class__ is not _kind:
+                _out = _lane.whole(_out)
     except (AttributeError, ValueError, TypeError):
         return {otherwise}
-    {take_residue}
-    if _out.__class__ is not {first}.__class__:
-        _out = _lane.whole(_out)
     {check_dtype}
     _t = new(Tensor)
     _t.array = _out
@@ -106,21 +117,26 @@ def call({parameters}):
     if unusual[0] and mode.state & NO_GRAD:
         _t.node = None
         return _t
-    _t.node = _node = new(Node)
+    _t.node = _node = Node()
     _node.plan = _lane.plans[_mask]
     _node.edges = _edges
     _node.saved = _saved{residue}
     _node.number = tick()
     _node.shapes = {shapes}
-    _place = placed[0] and site.place
-    if not _place:
+    _place = site[0]
+    if _place and _place[2] == thread():
+        _node.code = _place
+    else:
         _frame = getframe(1)
         _code = _frame.f_code
-        if ours[_code.co_filename]:
-            _frame = outside(_frame.f_back)
-            _code = _frame.f_code
-        _place = _code, _frame.f_lasti
-    _node.place = _place
+        if _code is not caller:
+            if ours[_code.co_filename]:
+                _frame = outside(_frame.f_back)
+                _code = _frame.f_code
+            else:
+                caller = _code
+        _node.code = _code
+        _node.at = _frame.f_lasti
     return _t
 """
 
@@ -128,8 +144,8 @@ RUNTIME = {
     "__name__": __name__,  # by which the filter for NumPy's warnings knows this package
     "new": object.__new__,
     "getframe": sys._getframe,
-    **{"Tensor": Tensor, "Node": Node, "NO_GRAD": NO_GRAD, "mode": mode, "unusual": unusual, "tick": tick},
-    **{"site": site, "placed": placed, "ours": ours, "outside": outside, "note_view": note_view, "shapes": shapes},
+    **{"ndarray": np.ndarray, "Tensor": Tensor, "Node": Node, "NO_GRAD": NO_GRAD, "mode": mode, "unusual": unusual, "tick": tick},
+    **{"site": site, "thread": threading.get_ident, "ours": ours, "outside": outside, "note_view": note_view, "shapes": shapes},
 }
 
 
@@ -138,7 +154,7 @@ def fast(op: Op, otherwise: Callable = general) -> Callable:
 
     `otherwise(op, inputs, keywords)` does what the text does not handle."""
     scope = {f"default_{n}": d for n, d in op.keywords.items()} | RUNTIME
-    scope |= {"op": op, "lanes": op.lanes, "otherwise": otherwise}
+    scope |= {"op": op, "lanes": op.lanes, "otherwise": otherwise, "caller": None}
     inputs, keywords = ", ".join(op.public), ", ".join(f"{n}={n}" for n in op.keywords)
 
     def first(*given: object, **options: object) -> object:
@@ -152,13 +168,21 @@ def fast(op: Op, otherwise: Callable = general) -> Callable:
     return call
 
 
+def ready(call: Callable) -> None:
+    """Compile the text of an op that was not called yet, if `call` is one: what its first call would do."""
+    if call.__code__.co_name == "<lambda>" and "first" in call.__code__.co_names:
+        made = compiled(call.op, call.__globals__)
+        call.__code__, call.__kwdefaults__ = made.__code__, made.__kwdefaults__
+
+
 def compiled(op: Op, scope: dict) -> Callable:
     """The text for `op`, compiled in `scope`."""
+    scope["lane"] = op.lanes[np.ndarray]
     data = [f"{n}_data" for n in op.inputs]
     given = [f"{n}={n}" for n in op.keywords]
     again = f"otherwise(op, ({', '.join(op.public)},), dict({', '.join(given)}))"
     promoted = [data[i] for i in op.promoted]
-    differ = " or ".join(f"{d}.dtype is not {promoted[0]}.dtype" for d in promoted[1:])
+    differ = " or ".join(f"{d}.dtype is not _dtype" for d in promoted[1:])
     kept = promoted and op.kind != "nondifferentiable"  # those give bools or integers
     text = TEMPLATE.format(
         parameters=_parameters(op),
@@ -166,12 +190,14 @@ def compiled(op: Op, scope: dict) -> Callable:
         data_of=", ".join(f"{n}.array" for n in op.public),
         node=", ".join(f"{n}_node" for n in op.inputs),
         node_of=", ".join(f"{n}.node" for n in op.public),
+        dtype=f"_dtype = {promoted[0]}.dtype" if kept or differ else "",
         differ=f"if {differ}:\n            return {again}" if differ else "",
         first=data[0],
         arguments=", ".join(data + given),
         otherwise=again,
-        check_dtype=f"if _out.dtype is not {promoted[0]}.dtype:\n        return {again}" if kept else "",
-        take_residue="_residue = None\n    if _out.__class__ is tuple:\n        _out, _residue = _out" if op.residue else "",
+        check_dtype=f"if _out.dtype is not _dtype:\n        return {again}" if kept else "",
+        no_residue="_residue = None" if op.residue else "",
+        take_residue="if _out.__class__ is tuple:\n                _out, _residue = _out" if op.residue else "",
         residue=" + (_residue,)" if op.residue else "",
         note_view=f"note_view(_t, {op.public[0]}, op, dict({', '.join(given)}), None)" if op.view else "",
         count_edges=_count_edges(op, [n for n in op.inputs if n in op.rules]),

@@ -65,14 +65,20 @@ class Node:
     saved   the arrays, shapes and keywords that the rules named; None once backward has passed
     number  this node's time on the one clock
     shapes  per edge the shape to sum the gradient down to, or None where nothing was broadcast
-    place   where the user called the op, for `where`
+    code    the user's code that called the op, or what stands in core.fast.site of the call
+    at      at which of its instructions: see NOTE [Where]
     """
 
-    __slots__ = ("plan", "edges", "saved", "number", "shapes", "place", "hooks", "outs")
+    __slots__ = ("plan", "edges", "saved", "number", "shapes", "code", "at", "hooks", "outs")
 
     def name(self) -> str:
         """The name of the op, as in `mul`."""
         return self.plan.op.name
+
+    @property
+    def place(self) -> tuple[CodeType, int]:
+        """Where the user called the op, for `where`."""
+        return self.code[:2] if self.code.__class__ is tuple else (self.code, self.at)
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -150,6 +156,12 @@ class Leaf:
         return "<AccumulateGrad>"
 
 
+class HookedLeaf(Leaf):
+    """A leaf that has hooks, or had. Same layout as Leaf, as Hooked has that of Node."""
+
+    __slots__ = ()
+
+
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -184,9 +196,9 @@ def where(place: tuple[CodeType, int]) -> str:
 
 
 class Write:
-    """The last write to a piece of memory: its number on the one clock, the op and where the user called it."""
+    """The last write to a piece of memory: its number on the one clock, and `by`: the op and where the user called it."""
 
-    __slots__ = ("number", "count", "op", "place", "memory")
+    __slots__ = ("number", "count", "by", "memory")
 
     def __init__(self, memory: Any):
         key = id(memory)
@@ -215,13 +227,12 @@ def write_of(array: Any) -> Write:
 def touch_all(writes: list[Write], op: str, frame: FrameType) -> None:
     """Note that `op` writes into all these; `frame` is where to look for the user's line that called it."""
     frame = outside(frame)
-    place = frame.f_code, frame.f_lasti
+    by = op, (frame.f_code, frame.f_lasti)
     number = last_write[0] = tick()
     for write in writes:
         write.number = number
         write.count += 1
-        write.op = op
-        write.place = place
+        write.by = by
 
 
 def written(array: Any) -> Write | None:
@@ -236,8 +247,9 @@ def check_unwritten(node: Node) -> None:
         write = None if array is None else written(array)
         if write is not None and write.number > node.number:
             name = node.plan.names[min(i, len(node.plan.names) - 1)]
+            op, place = write.by
             raise RuntimeError(
                 f"an array needed for gradient computation has been modified by an inplace operation: {node.name()} at "
-                f"{where(node.place)} saved its {name} ({array.dtype} {list(array.shape)}), and {write.op} at "
-                f"{where(write.place)} wrote into it. Write out of place there, or give one of the two a clone()."
+                f"{where(node.place)} saved its {name} ({array.dtype} {list(array.shape)}), and {op} at "
+                f"{where(place)} wrote into it. Write out of place there, or give one of the two a clone()."
             )

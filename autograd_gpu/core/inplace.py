@@ -55,7 +55,7 @@ def in_place(function: Callable, name: str | None = None, direct: Callable | Non
 def refuse_unwritable(x: Tensor) -> None:
     """Raise RuntimeError for a leaf, and for a view that a write would give a wrong history. See NOTE [In place]."""
     for t, what in ((x, "a leaf"), (x._base, "a view of a leaf")):
-        if t is not None and t.node.__class__ is Leaf:
+        if t is not None and isinstance(t.node, Leaf):
             raise RuntimeError(
                 f"{what} Variable that requires grad is being used in an in-place operation: do it under no_grad(), or out "
                 "of place"
@@ -176,7 +176,7 @@ def rebase(x: Tensor, node: Any) -> None:
         _take_over(base, attach(put_view.op, lane, inputs, [t.array for t in inputs], {"chain": x.base[1]}, base.array))
     for view in getattr(base, "views", ())[:]:
         t = view()
-        if t is not None and t.node.__class__ is not Leaf:
+        if t is not None and not isinstance(t.node, Leaf):
             _take_over(t, follow(words, base, t.base[1]).node)
 
 

@@ -195,10 +195,11 @@ class Plan:
 
     keep(*outputs, *inputs, **keywords)   -> what is saved, from the arrays of a call
     pull(xp, g, *saved)                   -> the gradients of those inputs, in order
+    rule(xp, g, *saved)                   -> the gradient, if there is only one; else None
     sources                               per saved item where it came from: ("input", i), ("output", k) or ("constant", None)
     """
 
-    __slots__ = ("op", "xp", "mask", "needed", "names", "sources", "keep", "pull", "rules")
+    __slots__ = ("op", "xp", "mask", "needed", "names", "sources", "keep", "pull", "rule", "rules")
 
     def __init__(self, op: Op, xp: Any, mask: int):
         self.op, self.xp, self.mask = op, xp, mask
@@ -208,6 +209,7 @@ class Plan:
         self.sources = [self._source(n) for n in self.names]
         self.rules = [(rule.function, [self.names.index(n) for n in rule.names]) for rule in active]
         self.keep = self._compile_keep()
+        self.rule: Callable | None = None
         self.pull = self._compile_pull(active)
         if op.residue:  # comes behind what the rules name
             self.sources.append(("constant", None))
@@ -249,6 +251,9 @@ class Plan:
             scope["pick"] = lambda grads: [grads[i] for i in self.needed]
             return eval(f"lambda {head}: pick({calls[0]})", scope)
         plain = eval(f"lambda {head}: ({_tuple(calls)})", scope)
+        if len(active) == 1:  # `rule` spares the engine a tuple and a loop over it
+            as_saved = tuple(self.names) == active[0].names and not self.op.residue
+            self.rule = active[0].function if as_saved else eval(f"lambda {head}: {calls[0]}", scope)
         _, fused = self.xp.fused.get(self.op.name, (None, None))
         if fused is None:
             return plain
@@ -257,6 +262,9 @@ class Plan:
         if self.op.residue:
             given += ", residue=residue"
         kernel = f"(grads := fused(xp, g, needed, {given})) is NotImplemented"
+        if self.rule is not None:
+            scope["rule"] = self.rule
+            self.rule = eval(f"lambda {head}: rule({head}) if xp is words or {kernel} else grads[0]", scope)
         return eval(f"lambda {head}: plain({head}) if xp is words or {kernel} else grads", scope)
 
     def pull_only(self, xp: Any, g: Any, saved: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import backend
 from ..backend.promotion import default_dtype
-from .graph import Hooked, Leaf, Node, written
+from .graph import Hooked, HookedLeaf, Leaf, Node, written
 from .interop import Interop
 
 RETAIN = "retain_grad"  # the place of that hook among a node's
@@ -219,6 +219,8 @@ class Tensor(Interop):
         node = self.node
         if node is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if node.__class__ is Leaf:
+            node.__class__ = HookedLeaf
         if node.__class__ is Node:
             node.__class__ = Hooked
             node.hooks = Hooks(self.array.dtype)
@@ -234,6 +236,7 @@ class Tensor(Interop):
         if not isinstance(self.node, Leaf):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if self.node.after is None:
+            self.node.__class__ = HookedLeaf
             self.node.after = {}
         me = weakref.ref(self)
         return Handle(self.node.after, lambda: hook(me()) if me() is not None else None)

@@ -4,27 +4,35 @@ NOTE [Attributes]
     Parameters, buffers and submodules are ordinary attributes of a module, so that reading one in `forward` costs what
     reading any attribute costs, and they are listed once more, by kind, in the dicts `_parameters`, `_buffers` and `_modules`.
     `__setattr__` keeps both; so change a module by assigning to its attributes and not in those dicts.
+
+The parts of Module that have to do with hooks and with saving are in `hooks` and `state`.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..backend import Device
 from ..backend.promotion import category
-from ..core.fast import placed, site
+from ..core.fast import site
 from ..core.graph import touch
-from ..core.tensor import Handle, Tensor
-from .parameter import Parameter
+from ..core.tensor import Tensor
+from ..ops.arguments import dtype_of
+from ..ops.create import empty_like
+from .hooks import Hookable
+from .parameter import Buffer, Parameter
+from .state import Stateful
 
 _PACKAGE = __name__.partition(".")[0] + "."
 _getframe = sys._getframe
+_get_ident = threading.get_ident
 KINDS = ("_parameters", "_buffers", "_modules")
 
 
-class Module:
+class Module(Hookable, Stateful):
     """Base class of all parts of networks. A subclass calls `super().__init__()`, assigns parameters and modules to attributes,
     and defines `forward`.
 
@@ -40,7 +48,6 @@ class Module:
     """
 
     training: bool
-    _hooked = False  # whether there are hooks: without, a call pays nothing for them
     _ours = False  # whether it is a module of this package, and not one of the user's
 
     def __init_subclass__(cls, **options: Any):
@@ -49,7 +56,6 @@ class Module:
 
     def __init__(self) -> None:
         attributes = self.__dict__
-        placed[0] = True
         attributes["training"] = True
         for kind in KINDS:
             attributes[kind] = {}
@@ -60,53 +66,28 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        before = site.place
+        before = site[0]  # see core.fast NOTE [Site]
         if self._hooked:
-            return self._call_hooked(args, kwargs) if before is None else self._call_aside(args, kwargs)
-        if before is None and self._ours:  # see core.fast NOTE [Site]
-            frame = _getframe(1)
-            site.place = frame.f_code, frame.f_lasti
-            try:
-                return self.forward(*args, **kwargs)
-            finally:
-                site.place = None
-        elif before is not None and not self._ours:
             return self._call_aside(args, kwargs)
-        return self.forward(*args, **kwargs)
+        if not self._ours:
+            return self.forward(*args, **kwargs) if before is None else self._call_aside(args, kwargs)
+        thread = _get_ident()
+        if before is not None and before[2] == thread:
+            return self.forward(*args, **kwargs)
+        frame = _getframe(1)
+        site[0] = frame.f_code, frame.f_lasti, thread
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            site[0] = None
 
     def _call_aside(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Call with the site put aside: what is then called is, or may be, the user's own code."""
-        before = site.place
-        site.place = None
+        before, site[0] = site[0], None
         try:
             return self._call_hooked(args, kwargs) if self._hooked else self.forward(*args, **kwargs)
         finally:
-            site.place = before
-
-    def _call_hooked(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        for hook in list(self._forward_pre_hooks.values()):
-            replaced = hook(self, args)
-            if replaced is not None:
-                args = replaced if isinstance(replaced, tuple) else (replaced,)
-        result = self.forward(*args, **kwargs)
-        for hook in list(self._forward_hooks.values()):
-            replaced = hook(self, args, result)
-            if replaced is not None:
-                result = replaced
-        return result
-
-    def _hook(self, kind: str, hook: Callable) -> Handle:
-        if not self._hooked:
-            self.__dict__.update(_hooked=True, _forward_pre_hooks={}, _forward_hooks={})
-        return Handle(getattr(self, kind), hook)
-
-    def register_forward_pre_hook(self, hook: Callable) -> Handle:
-        """Call `hook(module, args)` before each forward; what it returns, if not None, replaces the arguments."""
-        return self._hook("_forward_pre_hooks", hook)
-
-    def register_forward_hook(self, hook: Callable) -> Handle:
-        """Call `hook(module, args, output)` after each forward; what it returns, if not None, replaces the output."""
-        return self._hook("_forward_hooks", hook)
+            site[0] = before
 
     # -- attributes: see NOTE [Attributes] -------------------------------------------------------------------------------
 
@@ -116,6 +97,9 @@ class Module:
             kind = "_parameters"
         elif isinstance(value, Module):
             kind = "_modules"
+        elif isinstance(value, Buffer) and "_buffers" in attributes:
+            kind = "_buffers"
+            (self._not_saved.discard if value.persistent else self._not_saved.add)(name)
         elif "_parameters" not in attributes:
             kind = None
         else:  # what was registered under this name stays so if the new value can take its place
@@ -129,6 +113,8 @@ class Module:
             return
         if "_parameters" not in attributes:
             raise AttributeError(f"cannot assign {kind[1:]} before Module.__init__() call: begin with super().__init__()")
+        if "." in name:
+            raise KeyError(f'a name cannot be empty or contain ".": {name!r}')
         for other in KINDS:
             if other != kind:
                 attributes[other].pop(name, None)
@@ -259,13 +245,32 @@ class Module:
             module = module._modules[name]
         return module
 
-    def get_parameter(self, target: str) -> Parameter:
-        """The parameter with the dotted name `target`."""
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put `module` in the place with the dotted name `target`; with `strict` there must be one already."""
+        if not target:
+            raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict and parent._modules.get(name) is None:
+            raise AttributeError(f"{type(parent).__name__} has no submodule '{name}' (in '{target}')")
+        setattr(parent, name, module)
+
+    def _get(self, kind: str, what: str, target: str) -> Any:
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
-        if module._parameters.get(name) is None:
-            raise AttributeError(f"{type(module).__name__} has no parameter '{name}' (in '{target}')")
-        return module._parameters[name]
+        if module.__dict__[kind].get(name) is None:
+            raise AttributeError(f"{type(module).__name__} has no {what} '{name}' (in '{target}')")
+        return getattr(module, name)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter with the dotted name `target`."""
+        return self._get("_parameters", "parameter", target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with the dotted name `target`."""
+        return self._get("_buffers", "buffer", target)
 
     # -- changing all of it ----------------------------------------------------------------------------------------------
 
@@ -280,8 +285,9 @@ class Module:
         """Put this module and all below it in training mode, or with False in evaluation mode."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
-        for module in self.modules():
-            module.training = mode
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
         return self
 
     def eval(self) -> Module:
@@ -300,35 +306,45 @@ class Module:
             if set_to_none:
                 p.grad = None
             elif p.grad is not None:
-                p.grad = Tensor(p.grad.array * 0)
+                p.grad.detach_()
+                p.grad.array[...] = 0
+                touch(p.grad.array, "zero_grad")
 
     def to(self, *args: Any, **kwargs: Any) -> Module:
         """Move parameters and buffers to a device, convert those of floating point to a dtype, or both: `to(device)`,
         `to(dtype)`, `to(device, dtype)`, `to(tensor)`. They stay the same Parameters, with new elements."""
-        device, dtype = _target(args, kwargs)
+        device, dtype, non_blocking = _target(args, kwargs)
 
         def convert(t: Tensor) -> Tensor:
-            t = t.detach()
             if device is not None:
-                t = t.to(device)
+                t = t.to(device, non_blocking=non_blocking)
             return t.to(dtype) if dtype is not None and category(t.array.dtype) >= 2 else t
 
-        return self._convert(convert)
+        return self._apply(convert)
 
-    def _convert(self, convert: Callable[[Tensor], Tensor]) -> Module:
-        for module in self.modules():
-            for p in module._parameters.values():
-                if p is not None:
-                    grad = p.grad
-                    if grad is not None:
-                        p.grad = None
-                    p.array = convert(p).array
-                    if grad is not None:
-                        p.grad = convert(grad)
-            for name, buffer in module._buffers.items():
-                if buffer is not None:
-                    module._buffers[name] = module.__dict__[name] = convert(buffer)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
+        """Replace the elements of each parameter, of its gradient and of each buffer by what `fn` makes of them. Parameters stay
+        the same objects, so that optimizers still know them."""
+        if recurse:
+            for module in self.children():
+                module._apply(fn)
+        for p in self._parameters.values():
+            if p is not None:
+                grad = p.grad
+                if grad is not None:
+                    p.grad = None
+                p.array = fn(p.detach()).array
+                if grad is not None:
+                    p.grad = fn(grad.detach())
+        for name, buffer in self._buffers.items():
+            if buffer is not None:
+                self._buffers[name] = self.__dict__[name] = fn(buffer.detach())
         return self
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Module:
+        """Move parameters and buffers to a device without their elements, which are then anything."""
+
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
 
     def cpu(self) -> Module:
         """Move parameters and buffers to the CPU."""
@@ -346,6 +362,10 @@ class Module:
         """Convert floating point parameters and buffers to float64."""
         return self.to("float64")
 
+    def type(self, dst_type: Any) -> Module:
+        """Convert all parameters and buffers to a dtype."""
+        return self._apply(lambda t: t.to(dtype_of(dst_type)))
+
     def half(self) -> Module:
         """Convert floating point parameters and buffers to float16."""
         return self.to("float16")
@@ -353,52 +373,6 @@ class Module:
     def bfloat16(self) -> Module:
         """Convert floating point parameters and buffers to bfloat16."""
         return self.to("bfloat16")
-
-    # -- saving and loading ----------------------------------------------------------------------------------------------
-
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by their dotted names, sharing memory with the module's."""
-        found: dict[str, Tensor] = {}
-        for path, module in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
-            for name, value in (*module._parameters.items(), *module._buffers.items()):
-                if value is not None and name not in module._not_saved:
-                    found[f"{path}.{name}" if path else name] = value if keep_vars else value.detach()
-        return found
-
-    def load_state_dict(self, state_dict: dict[str, Tensor], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
-        """Copy what `state_dict` gave into the parameters and buffers of this module (with `assign`: take over its arrays).
-
-        Raises RuntimeError, and changes nothing, if shapes differ or, with `strict`, if a name is missing or not known."""
-        own = self.state_dict(keep_vars=True)
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        errors = []
-        if strict and unexpected:
-            errors.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
-        if strict and missing:
-            errors.append(f"Missing key(s) in state_dict: {_quoted(missing)}.")
-        for name, target in own.items():
-            value = state_dict.get(name)
-            if value is None:
-                continue
-            if not isinstance(value, Tensor):
-                errors.append(f"{name} is a {type(value).__name__} and not a Tensor.")
-            elif value.array.shape != target.array.shape:
-                errors.append(
-                    f"size mismatch for {name}: copying a param with shape Size({list(value.array.shape)}) from checkpoint, "
-                    f"the shape in current model is Size({list(target.array.shape)})."
-                )
-        if errors:
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))
-        for name, target in own.items():
-            if name in state_dict:
-                value = state_dict[name].to(target.device)
-                if assign:
-                    target.array = value.array
-                else:
-                    target.array[...] = value.array
-                    touch(target.array, "load_state_dict")
-        return IncompatibleKeys(missing, unexpected)
 
     # -- printing --------------------------------------------------------------------------------------------------------
 
@@ -421,43 +395,24 @@ class Module:
         return [name for name in super().__dir__() if not name[0].isdigit()]
 
 
-class IncompatibleKeys:
-    """The names that `load_state_dict` missed and those it did not know: what it returns."""
-
-    def __init__(self, missing_keys: list[str], unexpected_keys: list[str]):
-        self.missing_keys = missing_keys
-        self.unexpected_keys = unexpected_keys
-
-    def __iter__(self) -> Iterator[list[str]]:
-        return iter((self.missing_keys, self.unexpected_keys))
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
-def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, Any]:
-    """The device and the dtype that the arguments of `to` name."""
-    from ..ops.arguments import dtype_of
-
-    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
-    unknown = set(kwargs) - {"non_blocking", "memory_format", "copy"}
+def _target(args: tuple, kwargs: dict[str, Any]) -> tuple[Device | None, Any, bool]:
+    """The device and the dtype that the arguments of `to` name, and whether it may return before the elements are there."""
+    device, dtype, like = kwargs.pop("device", None), kwargs.pop("dtype", None), kwargs.pop("tensor", None)
+    non_blocking = bool(kwargs.pop("non_blocking", False))
+    unknown = set(kwargs) - {"memory_format", "copy"}
     if unknown:
         raise TypeError(f"to() got an unexpected keyword argument '{unknown.pop()}'")
-    for a in args:
+    for a in (*args, like):
         if isinstance(a, Tensor):
             device, dtype = a.device, a.dtype
-        elif isinstance(a, Device) or (isinstance(a, str) and a.partition(":")[0] in ("cpu", "cuda", "meta")):
-            device = a
-        elif a is not None and not isinstance(a, bool):
+        elif isinstance(a, bool):
+            non_blocking = non_blocking or a
+        elif isinstance(a, (Device, int)) or (isinstance(a, str) and a.partition(":")[0] in ("cpu", "cuda", "meta")):
+            device = Device("cuda", a) if isinstance(a, int) else a
+        elif a is not None:
             dtype = a
     if dtype is not None:
         dtype = dtype_of(dtype)
         if category(dtype) < 2:
             raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
-    return None if device is None else Device(device), dtype
+    return None if device is None else Device(device), dtype, non_blocking

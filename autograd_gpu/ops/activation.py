@@ -10,6 +10,7 @@ from ..core.inplace import in_place
 from ..core.primitive import elementwise
 from ..core.tensor import Tensor
 from .arguments import axis_of
+from .random import rand_like
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
@@ -73,15 +74,18 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False) -> Tensor:
-    """`leaky_relu` with the mean of `lower` and `upper` for a slope. Training, with a random slope, is not implemented.
+    """`leaky_relu` with the mean of `lower` and `upper` for a slope; training, with a slope drawn between them for each element.
 
     >>> import autograd_gpu as ag
     >>> ag.rrelu(ag.tensor([-24.0, 2.0]))
     tensor([-5.5000,  2.0000])
     """
-    if training:
-        raise NotImplementedError("rrelu with training=True is not implemented: use leaky_relu, or rrelu with training=False")
-    return leaky_relu(input, (lower + upper) / 2, inplace)
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound: they are {lower} and {upper}")
+    if not training or lower == upper:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    slope = words.add(words.mul(rand_like(input.detach()), upper - lower), lower)
+    return _call(words.mul, input, inplace, other=words.where(words.gt(input, 0), words.ones_like(slope), slope))
 
 
 @elementwise(
@@ -177,7 +181,8 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     return _call(words.hardsigmoid, input, inplace)
 
 
-@elementwise(lambda xp, g, x: g * ((x > -3) & (x < 3)) * (x * (1 / 3) + 0.5) + g * (x >= 3))
+# limited to where its slope counts, for an infinite x
+@elementwise(lambda xp, g, x: g * ((x > -3) & (x < 3)) * (xp.clamp(x, min=-3, max=3) * (1 / 3) + 0.5) + g * (x >= 3))
 def _hardswish(xp: Any, x: Any) -> Any:
     """The op behind `hardswish`."""
     ...
@@ -207,7 +212,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     tensor([-0.5000,  0.0000,  1.5000])
     """
     if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+        raise RuntimeError(f"lambda must be in range [0, inf), but found {lambd}")
     return words.softshrink(input, lambd=lambd)
 
 

@@ -94,7 +94,7 @@ def __setitem__(self: Tensor, key: Any, value: Any) -> None:
     if (node is None and value.node is None and (base is None or base.node is None)) or (unusual[0] and mode.state & NO_GRAD):
         _write_now(self, value, spec, axes, indices)
         return
-    if node.__class__ is Leaf or base is not None and base.node.__class__ is Leaf:
+    if isinstance(node, Leaf) or base is not None and isinstance(base.node, Leaf):
         _written(self, value)  # which refuses
     view = self if spec is None else words.slice(self, spec=spec)
     if axes:

@@ -1,9 +1,7 @@
-"""Losses. The fused ones are ops; the others are compositions."""
+"""Losses of classes: cross entropy, and the negative log-likelihood. The fused ones are ops; the others are compositions."""
 
 from __future__ import annotations
 
-import warnings
-from math import prod
 from typing import Any
 
 from .. import backend
@@ -11,19 +9,9 @@ from ..core.graph import words
 from ..core.primitive import linear, primitive
 from ..core.tensor import Tensor
 from .linalg import check_tensors
-from .shape import broadcast_shapes
+from .reducing import REDUCTIONS, check_classes, reduced, reduction_of
 
-__all__ = [
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "huber_loss",
-    "kl_div",
-    "l1_loss",
-    "mse_loss",
-    "nll_loss",
-    "smooth_l1_loss",
-]
+__all__ = ["cross_entropy", "nll_loss"]
 METHODS: tuple[str, ...] = ()  # those that are methods of Tensor too
 IN_PLACE: tuple[str, ...] = ()  # those that have an in-place form, a method and a function with an underscore
 
@@ -54,7 +42,9 @@ def _shares(xp: Any, g: Any, target: Any, ignore_index: int, reduction: str) -> 
     counted = xp.astype(xp.reshape(target, shape=_column(target)) != ignore_index, dtype=g.dtype)
     if reduction == "none":
         return xp.reshape(g, shape=_column(target)) * counted
-    return g * counted / xp.sum(counted, axis=tuple(range(counted.ndim))) if reduction == "mean" else g * counted
+    if reduction == "mean":
+        return g * counted / xp.clamp(xp.sum(counted, axis=tuple(range(counted.ndim))), min=1)
+    return g * counted
 
 
 def _reduced(xp: Any, losses: Any, target: Any, ignore_index: int, reduction: str) -> Any:
@@ -96,42 +86,32 @@ def _nll_loss(xp: Any, input: Any, target: Any, *, ignore_index: int = -100, red
     return _reduced(xp, -_picked(xp, input, target), target, ignore_index, reduction)
 
 
-_REDUCTIONS = ("none", "mean", "sum")
-
-
-def _check_reduction(reduction: str) -> None:
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction: use 'none', 'mean' or 'sum'")
-
-
-def _reduce(losses: Tensor, reduction: str) -> Tensor:
-    """Losses of all elements, reduced."""
-    _check_reduction(reduction)
-    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
-
-
-def _check_classes(input: Tensor, target: Tensor, reduction: str) -> None:
+def _check_classes(input: Tensor, target: Tensor) -> None:
     """Raise PyTorch's error if `target` cannot hold the classes of `input`, which has the dimension for them."""
-    _check_reduction(reduction)
     shape, classes = input.array.shape, target.array.shape
     if len(shape) < 2:
         raise RuntimeError(f"input should have at least 2 dimensions here, and its shape is {list(shape)}")
-    if target.array.dtype.kind not in "iu":
-        raise RuntimeError(f"expected scalar type Long but found {target.array.dtype}: targets that are classes are int64")
     if not classes or shape[0] != classes[0]:
         raise ValueError(
             f"Expected input batch_size ({shape[0]}) to match target batch_size ({classes[0] if classes else 1}): the shapes are "
             f"{list(shape)} and {list(classes)}"
         )
+    if len(shape) == 2 < len(classes) + 1:
+        raise RuntimeError(
+            f"0D or 1D target tensor expected, multi-target not supported: the shapes are {list(shape)} and {list(classes)}"
+        )
     if shape[2:] != classes[1:]:
         raise RuntimeError(f"Expected target size {[shape[0], *shape[2:]]}, got {list(classes)}: the input is {list(shape)}")
+    check_classes(target)
 
 
 def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -147,242 +127,121 @@ def cross_entropy(
     >>> ag.cross_entropy(ag.tensor([[2.0, 0.0], [0.0, 0.0]]), ag.tensor([0, 1]))
     tensor(0.4100)
     """
+    if size_average is not None or reduce is not None:
+        reduction = reduction_of(size_average, reduce, reduction)
     try:
-        shape, classes = input.array.shape, target.array.shape
-        if weight is None and not label_smoothing and len(shape) > 1 and shape[0] == classes[0] and shape[2:] == classes[1:]:
-            if target.array.dtype.kind == "i" and reduction in _REDUCTIONS:
+        rows, classes = input.array, target.array
+        if weight is None and not label_smoothing and rows.ndim == 2 and classes.ndim == 1 and len(rows) == len(classes):
+            if classes.dtype.kind == "i" and reduction in REDUCTIONS:
                 return words.cross_entropy(input, target, ignore_index=ignore_index, reduction=reduction)
-    except (AttributeError, IndexError):
+    except AttributeError:
         pass  # explained below
+    reduction = reduction_of(None, None, reduction)
     check_tensors("cross_entropy", input=input, target=target)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    axis = 1 if input.ndim > 1 else 0
     if target.shape == input.shape and target.dtype.kind in "fV":
-        return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing, axis)
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
+        return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     if input.ndim == 1:
         input, target = input.reshape((1, *input.shape)), target.reshape((1, *target.shape))
-        out = cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+        out = cross_entropy(input, target, weight, None, ignore_index, None, reduction, label_smoothing)
         return out.reshape(()) if reduction == "none" else out
-    _check_classes(input, target, reduction)
+    _check_classes(input, target)
     if weight is None and not label_smoothing:
         return words.cross_entropy(input, target, ignore_index=ignore_index, reduction=reduction)
-    log_p = words.log_softmax(input, axis=1)
-    loss = nll_loss(log_p, target, weight, ignore_index, reduction)
+    log_p = words.log_softmax(input, axis=(1,))
+    loss = nll_loss(log_p, target, weight, None, ignore_index, None, reduction)
     if not label_smoothing:
         return loss
     smooth = -(log_p if weight is None else log_p * _along_classes(weight, input)).sum(1)
-    smooth = _mean_of_counted(smooth, target, weight, ignore_index, reduction, input.shape[1])
+    smooth = _mean_of_counted(smooth, target, weight, ignore_index, reduction)
     return loss * (1 - label_smoothing) + smooth * (label_smoothing / input.shape[1])
 
 
 def _along_classes(weight: Tensor, input: Tensor) -> Tensor:
-    if weight.shape != (input.shape[1],):
+    """`weight` in a shape that broadcasts against `input`."""
+    axis = 1 if input.ndim > 1 else 0
+    if weight.shape != (input.shape[axis],):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {input.shape[1]} classes or no classes but got weight tensor of "
+            f"weight tensor should be defined either for all {input.shape[axis]} classes or no classes but got weight tensor of "
             f"shape: {list(weight.shape)}"
         )
-    return weight.reshape((-1,) + (1,) * (input.ndim - 2))
+    return weight.reshape((-1,) + (1,) * (input.ndim - axis - 1))
 
 
-def _mean_of_counted(
-    losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, classes: int
-) -> Tensor:
+def _mean_of_counted(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
     """Losses of rows reduced, rows with the ignored class left out; the mean is over the weights of the targets' classes."""
     counted = target != ignore_index
     losses = words.where(counted, losses, words.zeros_like(losses))
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return losses.sum()
-    counts = words.astype(counted, dtype=losses.dtype)
-    return losses.sum() / (counts if weight is None else counts * _weights_of(weight, target, ignore_index)).sum()
+    if reduction != "mean":
+        return reduced(losses, reduction)
+    counts = words.astype(counted, dtype=losses.dtype) if weight is None else _weights_of(weight, target, ignore_index)
+    return _mean(losses, counts)
+
+
+def _mean(losses: Tensor, counts: Tensor) -> Tensor:
+    """The sum of losses over that of counts. Where nothing counts, the mean is NaN, and the gradient zero as PyTorch's."""
+    count = counts.sum()
+    none = count == 0
+    mean = losses.sum() / words.where(none, words.ones_like(count), count)
+    return words.where(none, count.detach() * float("nan"), mean)
 
 
 def _weights_of(weight: Tensor, target: Tensor, ignore_index: int) -> Tensor:
     """The weight of each target's class, 0 for the ignored one."""
-    one_hot = _one_hot(words, target, weight.shape[0], weight.dtype)
-    weights = (one_hot * weight.reshape((-1,) + (1,) * (target.ndim - 1))).sum(1)
-    return words.where(target != ignore_index, weights, words.zeros_like(weights))
+    counted = target != ignore_index
+    weights = words.index(weight, words.where(counted, target, words.zeros_like(target)), axes=(0,))
+    return words.where(counted, weights, words.zeros_like(weights))
 
 
 def _cross_entropy_of_probabilities(
-    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float, axis: int
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
 ) -> Tensor:
-    _check_reduction(reduction)
+    axis = 1 if input.ndim > 1 else 0
     classes = input.shape[axis]
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / max(classes, 1)
-    products = words.log_softmax(input, axis=axis) * target
+    products = words.log_softmax(input, axis=(axis,)) * target
     if weight is not None:
-        products = products * (_along_classes(weight, input) if axis else weight)
+        products = products * _along_classes(weight, input)
     losses = -products.sum(axis)
-    if reduction == "mean":
-        return losses.mean() if classes else losses.sum() * float("nan")
-    return _reduce(losses, reduction)
+    if reduction == "mean" and not classes:
+        return losses.sum() * float("nan")
+    return reduced(losses, reduction)
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """Minus the elements of `input`, log-probabilities (C), (N, C) or (N, C, d1, ...), at the classes `target`.
 
+    weight         (C) what each class counts; the mean is then over weights
+    ignore_index   a class whose rows do not count
     Raises ValueError or RuntimeError for shapes that do not fit, IndexError for a target that is no class.
 
     >>> import autograd_gpu as ag
     >>> ag.nll_loss(ag.tensor([[-1.0, -2.0], [-3.0, -4.0]]), ag.tensor([0, 1]))
     tensor(2.5000)
     """
+    reduction = reduction_of(size_average, reduce, reduction)
     check_tensors("nll_loss", input=input, target=target)
     if input.ndim == 1:
-        out = nll_loss(input.reshape((1, *input.shape)), target.reshape((1, *target.shape)), weight, ignore_index, reduction)
+        input, target = input.reshape((1, *input.shape)), target.reshape((1, *target.shape))
+        out = nll_loss(input, target, weight, None, ignore_index, None, reduction)
         return out.reshape(()) if reduction == "none" else out
-    _check_classes(input, target, reduction)
+    _check_classes(input, target)
     if weight is None:
         return words.nll_loss(input, target, ignore_index=ignore_index, reduction=reduction)
     _along_classes(weight, input)
     losses = words.nll_loss(input, target, ignore_index=ignore_index, reduction="none")
     weights = _weights_of(weight, target, ignore_index)
-    if reduction == "none":
-        return losses * weights
-    total = (losses * weights).sum()
-    return total / weights.sum() if reduction == "mean" else total
-
-
-# -- regression ----------------------------------------------------------------------------------------------------------
-
-
-def _mse_loss_input(xp: Any, g: Any, input: Any, target: Any, reduction: str) -> Any:
-    scale = g * (2 / max(prod(input.shape), 1) if reduction == "mean" else 2)
-    return (input - target) * scale
-
-
-@primitive(
-    input=_mse_loss_input,
-    target=lambda xp, g, input, target, reduction: _mse_loss_input(xp, g, target, input, reduction),
-    promote=True,
-)
-def _mse_loss(xp: Any, input: Any, target: Any, *, reduction: str = "mean") -> Any:
-    """The op behind `mse_loss`, for two of one shape."""
-    d = input - target
-    everything = tuple(range(d.ndim))
-    return d * d if reduction == "none" else getattr(xp, reduction)(d * d, axis=everything)
-
-
-def _alike(name: str, input: Tensor, target: Tensor, stretch: bool = True) -> tuple[Tensor, Tensor]:
-    """Both with one shape, and a warning if they had not."""
-    check_tensors(name, input=input, target=target)
-    if input.array.shape == target.array.shape:
-        return input, target
-    if not stretch:
-        raise ValueError(
-            f"Target size ({list(target.shape)}) must be the same as input size ({list(input.shape)}): reshape one of them"
-        )
-    warnings.warn(
-        f"Using a target size ({list(target.shape)}) that is different to the input size ({list(input.shape)}). This will likely "
-        "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-        stacklevel=3,
-    )
-    shape = broadcast_shapes(input.array.shape, target.array.shape)
-    return words.broadcast_to(input, shape=shape), words.broadcast_to(target, shape=shape)
-
-
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The squared differences of two tensors of one shape: their mean, their sum, or each.
-
-    >>> import autograd_gpu as ag
-    >>> ag.mse_loss(ag.tensor([1.0, 2.0]), ag.tensor([0.0, 0.0]))
-    tensor(2.5000)
-    """
-    input, target = _alike("mse_loss", input, target)
-    _check_reduction(reduction)
-    return words.mse_loss(input, target, reduction=reduction)
-
-
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The absolute differences of two tensors of one shape.
-
-    >>> import autograd_gpu as ag
-    >>> ag.l1_loss(ag.tensor([1.0, 2.0]), ag.tensor([0.0, 0.0]))
-    tensor(1.5000)
-    """
-    input, target = _alike("l1_loss", input, target)
-    return _reduce(words.abs(input - target), reduction)
-
-
-def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """Squares of differences smaller than `beta`, over 2 * beta, and absolute differences less beta / 2 of larger ones.
-
-    >>> import autograd_gpu as ag
-    >>> ag.smooth_l1_loss(ag.tensor([0.5, 2.0]), ag.tensor([0.0, 0.0]), reduction="none")
-    tensor([0.1250, 1.5000])
-    """
-    if beta < 0:
-        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
-    input, target = _alike("smooth_l1_loss", input, target)
-    if beta == 0:
-        return _reduce(words.abs(input - target), reduction)
-    d = input - target
-    size = words.abs(d)
-    return _reduce(words.where(size < beta, d * d * (0.5 / beta), size - 0.5 * beta), reduction)
-
-
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """Half the squares of differences up to `delta`, and delta * (absolute difference - delta / 2) of larger ones.
-
-    >>> import autograd_gpu as ag
-    >>> ag.huber_loss(ag.tensor([0.5, 4.0]), ag.tensor([0.0, 0.0]), reduction="none", delta=2.0)
-    tensor([0.1250, 6.0000])
-    """
-    if delta <= 0:
-        raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    input, target = _alike("huber_loss", input, target)
-    d = input - target
-    size = words.abs(d)
-    return _reduce(words.where(size <= delta, d * d * 0.5, size * delta - 0.5 * delta * delta), reduction)
-
-
-def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:
-    """The cross entropy of probabilities and targets, both between 0 and 1. Logarithms are taken as -100 at the least.
-
-    >>> import autograd_gpu as ag
-    >>> ag.binary_cross_entropy(ag.tensor([0.5, 0.9]), ag.tensor([0.0, 1.0]), reduction="none")
-    tensor([0.6931, 0.1054])
-    """
-    input, target = _alike("binary_cross_entropy", input, target, stretch=False)
-    losses = -(target * input.log().clamp(min=-100) + (1 - target) * (-input).log1p().clamp(min=-100))
-    return _reduce(losses if weight is None else losses * weight, reduction)
-
-
-def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None
-) -> Tensor:
-    """The cross entropy of sigmoid(input) and targets between 0 and 1, exact for large logits too. `pos_weight` weighs the
-    part of the targets.
-
-    >>> import autograd_gpu as ag
-    >>> ag.binary_cross_entropy_with_logits(ag.tensor([0.0, 2.0]), ag.tensor([0.0, 1.0]), reduction="none")
-    tensor([0.6931, 0.1269])
-    """
-    input, target = _alike("binary_cross_entropy_with_logits", input, target, stretch=False)
-    softplus = words.logaddexp(-input, words.zeros_like(input))  # -log(sigmoid(input))
-    if pos_weight is None:
-        losses = (1 - target) * input + softplus
-    else:
-        losses = (1 - target) * input + ((pos_weight - 1) * target + 1) * softplus
-    return _reduce(losses if weight is None else losses * weight, reduction)
-
-
-def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
-    """target * (log(target) - input), for log-probabilities `input` and probabilities `target`, or their logarithms
-    (log_target). "batchmean" divides the sum by the size of the first dimension.
-
-    >>> import autograd_gpu as ag
-    >>> ag.kl_div(ag.tensor([-0.6931, -0.6931]), ag.tensor([0.5, 0.5]), reduction="sum").item() < 1e-4
-    True
-    """
-    check_tensors("kl_div", input=input, target=target)
-    losses = words.exp(target) * (target - input) if log_target else words.xlogy(target, target) - target * input
-    if reduction == "batchmean":
-        return losses.sum() / (losses.shape[0] if losses.ndim else 1)
-    return _reduce(losses, reduction)
+    losses = losses * weights
+    return _mean(losses, weights) if reduction == "mean" else reduced(losses, reduction)

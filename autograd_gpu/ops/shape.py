@@ -140,7 +140,8 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
 
 @spread
 def view(input: Tensor, size: Sequence[int]) -> Tensor:
-    """The same elements in another shape, never copied. One size may be -1.
+    """The same elements in another shape, not copied. One size may be -1. (What convolutions compute has its channels last in
+    memory, where PyTorch's would lie in order: a result that is no view of another tensor is copied if it has to be.)
 
     Raises RuntimeError if the number of elements is not the same, or if no strides lead to that shape.
 
@@ -154,7 +155,7 @@ def view(input: Tensor, size: Sequence[int]) -> Tensor:
         raise TypeError(f"view() to another dtype is not supported: convert the values with .to({size}), or view input.numpy()")
     out = reshape(input, size)
     memory = backend.of(out.array.__class__).memory
-    if out.array.size and memory(out.array) is not memory(input.array):
+    if out.array.size and memory(out.array) is not memory(input.array) and hasattr(input, "base"):
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous "
             f"subspaces). Use .reshape(...) instead. The shape is {list(input.array.shape)}, the view's {list(out.array.shape)}."

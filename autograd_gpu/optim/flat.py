@@ -5,7 +5,8 @@ NOTE [Flat]
     which the fewest do any work. So
     1. the state of all parameters of one dtype in a group lies in one flat array a kind of state (`Flat`), and what
        `optimizer.state[p]` shows are views of it;
-    2. it is worked on in buckets of at most PIECE elements, made of whole small parameters and of blocks of large ones;
+    2. it is worked on in buckets, made of whole small parameters and of blocks of large ones. How many elements they hold is a
+       word of the vocabulary: on a CPU as many as stay in the cache, on a device all, so that an update is one launch;
     3. parameters and gradients keep their own arrays, which others may hold views of. A bucket gathers the gradients into a
        scratch that all buckets share, and subtracts the update from each parameter where it lies.
     A parameter without a gradient is skipped, as in PyTorch: its state stays and its steps are not counted. Then the others
@@ -22,8 +23,6 @@ from .. import backend
 from ..core.graph import touch_all, write_of
 from ..core.tensor import Tensor
 from .optimizer import Optimizer
-
-PIECE = 65536  # elements: with two kinds of state and the scratch it fits in the second-level cache as float32
 
 
 def blocks(shape: Sequence[int], most: int) -> Iterator[tuple[slice | int, ...]]:
@@ -61,10 +60,12 @@ class Flat:
         self.uniform = len(set(counts)) == 1
         self.steps = xp.zeros((len(params),), "float32")
         dtype = self.arrays[0].dtype
-        self.scratch = xp.empty((PIECE,), xp.bucket_dtype(dtype))
-        self.flats = [xp.zeros((sum(a.size for a in self.arrays),), dtype) for _ in slots]
+        total = sum(a.size for a in self.arrays)
+        self.most = xp.bucket_elements(total)
+        self.scratch = xp.bucket_scratch(min(self.most, total), dtype)
+        self.flats = [xp.zeros((total,), dtype) for _ in slots]
         self._adopt(states, slots, show)
-        self.pieces = [(i, index) for i, a in enumerate(self.arrays) for index in blocks(a.shape, PIECE)]
+        self.pieces = [(i, index) for i, a in enumerate(self.arrays) for index in blocks(a.shape, self.most)]
         self.buckets = self._pack()
 
     def _adopt(self, states: list[dict[str, Any]], slots: tuple[str, ...], show: bool) -> None:
@@ -87,7 +88,7 @@ class Flat:
         packed, start, held, size = [], 0, [], 0
         for i, index in self.pieces:
             n = self.arrays[i][index].size
-            if held and size + n > PIECE:
+            if held and size + n > self.most:
                 packed.append((start, size, held))
                 start, held, size = start + size, [], 0
             held.append((i, index))
@@ -144,7 +145,7 @@ class Layout:
             counts = [optimizer._count(p) for p in params]
             keeps = slots or optimizer.counts_steps
             states = [optimizer.state[p] if keeps else {} for p in params]
-            self.flats.append(Flat(params, states, slots, counts, optimizer.counts_steps))
+            self.flats.append(optimizer._flat(group, params, states, slots, counts))
 
     def outdated(self, group: dict[str, Any], slots: tuple[str, ...]) -> bool:
         """Whether the group has changed so that it must be laid out anew."""
@@ -176,6 +177,10 @@ class FlatOptimizer(Optimizer):
     def _reset(self) -> None:
         self._layouts: dict[int, Layout] = {}
         self._op = f"{type(self).__name__}.step"
+
+    def _flat(self, group: dict[str, Any], params: list[Tensor], states: list[dict], slots: tuple, counts: list[int]) -> Flat:
+        """Lay out parameters of one kind. A subclass that has state which does not begin as zeros sets it here."""
+        return Flat(params, states, slots, counts, self.counts_steps)
 
     def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         raise NotImplementedError

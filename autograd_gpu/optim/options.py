@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.tensor import Tensor
+
 
 def check_not_negative(**options: Any) -> None:
     """Raise ValueError, worded as PyTorch's, for an option below zero (or not a number at all)."""
     for name, value in options.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(f"Tensor {name} must be 1-element")
         if not 0.0 <= value:
             what = {"lr": "learning rate", "eps": "epsilon value"}.get(name, f"{name} value")
             raise ValueError(f"Invalid {what}: {value} (it must not be negative)")

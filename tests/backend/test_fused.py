@@ -148,7 +148,7 @@ def updated(cupy: Any, fused: Any, word: str, slots: int, options: dict, dtype: 
     device[0] = cupy.asarray(host[0].T.copy()).T  # of a layout that is updated as a copy
     n = sum(p.size for p in host)
     host_state, device_state = [np.zeros(n, dtype) for _ in range(slots)], [cupy.zeros(n, dtype) for _ in range(slots)]
-    theirs, ours = cpu.Bucket(host, np.empty(n, cpu.bucket_dtype(dtype))), fused.Bucket(device)
+    theirs, ours = cpu.Bucket(host, cpu.bucket_scratch(n, dtype)), fused.Bucket(device)
     for step in (1, 2, 3):
         grads = [normal(s, dtype, 1, 100 * step + k) for k, s in enumerate(LENGTHS)]
         getattr(cpu, word)(theirs, grads, *host_state, step=step, lr=0.01, **options)
@@ -252,15 +252,12 @@ def test_embedding(cupy, dtype):
 
 def test_dropout(cupy, dtype):
     """The kept are those of the stream; the gradient's are the same."""
-    from autograd_gpu.backend.random import halves
+    from autograd_gpu.backend.random import kept
 
-    c, _ = c_names(dtype)
-    x, number = normal((1001,), dtype), kernels.computed(dtype).type
-    for offset in (0, 13):
-        y = cupy.empty(1001, dtype)
-        numbers = [np.int64(1001), np.uint64(7), np.uint64(0), np.uint64(offset), np.uint32(2**30), number(4 / 3)]
-        launch("random.cu", f"dropout<{c}>", 200, cupy.asarray(x), y, *numbers)
-        close(y, np.where(halves(7, offset, 1001) >= 2**30, wide(x) * 4 / 3, 0), dtype)
+    dropout = import_module("autograd_gpu.backend.gpu").dropout
+    for n, offset, p in ((1001, 0, 0.25), (1001, 14, 0.3), (3, 8, 1e-6), (40, 2, 1.0)):
+        x, scale = normal((n,), dtype), 1 / (1 - p) if p < 1 else 0.0
+        close(dropout(cupy.asarray(x), p=p, seed=7, offset=offset), np.where(kept(7, offset, n, p), wide(x) * scale, 0), dtype)
 
 
 def test_cast(cupy, dtype):

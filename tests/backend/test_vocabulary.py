@@ -112,9 +112,11 @@ def test_the_same_words_with_the_same_keywords(gpu: Any) -> None:
 
 # words that are no functions of arrays to arrays, and those that the tests below call
 NOT_IN_LINES = {
-    "Bucket", "adam_", "address", "arange", "bucket_dtype", "copyto", "device_of", "empty", "from_host", "full", "memory", "move",
-    "ones", "random_integers", "random_normal", "random_open_uniform", "random_permutation", "random_uniform", "sgd_", "to_host",
-    "write_index", "write_slice", "zeros",
+    "adadelta_", "adagrad_", "adam_", "adamax_", "address", "approach_", "arange", "asgd_", "Bucket", "bucket_elements",
+    "bucket_scratch", "copyto",
+    "device_of", "empty", "from_host", "full", "lion_", "memory", "move", "nadam_", "ones", "orthogonalized", "radam_",
+    "random_integers", "random_normal", "random_open_uniform", "random_permutation", "random_uniform", "rmsprop_", "rprop_",
+    "sgd_", "to_host", "write_index", "write_slice", "zeros",
 }  # fmt: skip
 
 
@@ -236,6 +238,19 @@ def test_random_integers_are_the_cpus(gpu: Any) -> None:
         ("sgd_", 0, {"weight_decay": 0.1, "maximize": True}),
         ("sgd_", 1, {"momentum": 0.9, "dampening": 0.5}),
         ("sgd_", 1, {"momentum": 0.9, "nesterov": True}),
+        ("adamax_", 2, {"rate": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+        ("nadam_", 2, {"gradient_rate": 0.01, "momentum_rate": 0.1, "root": 0.5, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3}),
+        ("radam_", 2, {"rate": 0.1, "adaptive": True, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "shrink": 0.9, "maximize": True}),
+        ("radam_", 2, {"rate": 0.1, "adaptive": False, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.1}),
+        ("rmsprop_", 1, {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1}),
+        ("rmsprop_", 2, {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "momentum": 0.8, "maximize": True}),
+        ("rmsprop_", 3, {"lr": 0.1, "alpha": 0.9, "eps": 0.1, "momentum": 0.8}),
+        ("adagrad_", 1, {"rate": 0.1, "eps": 1e-3, "weight_decay": 0.1}),
+        ("adadelta_", 2, {"lr": 0.5, "rho": 0.9, "eps": 1e-3, "maximize": True}),
+        ("rprop_", 2, {"eta_minus": 0.5, "eta_plus": 1.2, "smallest": 0.01, "largest": 0.05}),
+        ("asgd_", 1, {"eta": 0.1, "mu": 1.0, "shrink": 0.9, "weight_decay": 0.1}),
+        ("asgd_", 1, {"eta": 0.1, "mu": 0.5, "shrink": 0.9, "maximize": True}),
+        ("lion_", 1, {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "shrink": 0.9}),
     ],
 )
 def test_optimizer_steps_are_the_cpus(gpu: Any, letter: str, word: str, slots: int, kw: dict) -> None:
@@ -244,10 +259,37 @@ def test_optimizer_steps_are_the_cpus(gpu: Any, letter: str, word: str, slots: i
     slopes = [[rng.normal(size=s).astype(dtype) for s in ((3, 4), (5,))] for _ in range(3)]
     for xp, device in ((cpu, backend.CPU), (gpu, Device("cuda"))):
         parameters = [xp.from_host(v.copy(), device) for v in values]
-        bucket = xp.Bucket(parameters, xp.empty((17,), xp.bucket_dtype(dtype)))
+        bucket = xp.Bucket(parameters, xp.bucket_scratch(17, dtype))
         states = [xp.zeros((17,), dtype) for _ in range(slots)]
         for step, g in enumerate(slopes, 1):
-            getattr(xp, word)(bucket, [xp.from_host(a, device) for a in g], *states, step=step, lr=0.05, **kw)
+            given = {"step": step, "lr": 0.05, **kw} if word in ("adam_", "sgd_") else kw
+            getattr(xp, word)(bucket, [xp.from_host(a, device) for a in g], *states, **given)
         results.append([xp.to_host(a).astype(np.float64) for a in (*parameters, *states)])
     for theirs, ours in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, 4 * ULP[dtype], 4 * ULP[dtype])
+
+
+@pytest.mark.parametrize("letter", "fdbh")
+def test_approach_is_the_cpus(gpu: Any, letter: str) -> None:
+    dtype, rng, results = DTYPES[letter], np.random.default_rng(0), []
+    means, arrays = ([rng.normal(size=s).astype(dtype) for s in ((3, 4), (5,), ())] for _ in range(2))
+    for xp, device in ((cpu, backend.CPU), (gpu, Device("cuda"))):
+        moved = [xp.from_host(m.copy(), device) for m in means]
+        xp.approach_(moved, [xp.from_host(a, device) for a in arrays], 0.25)
+        results.append([xp.to_host(m) for m in moved])
+    for theirs, ours, m, a in zip(*results, means, arrays, strict=True):
+        np.testing.assert_allclose(ours.astype(float), theirs.astype(float), 2 * ULP[dtype], 2 * ULP[dtype])
+        np.testing.assert_allclose(theirs.astype(float), 0.75 * m.astype(float) + 0.25 * a.astype(float), 0, 4 * ULP[dtype])
+
+
+@pytest.mark.parametrize("letter", "fdb")
+def test_orthogonalized_is_the_cpus(gpu: Any, letter: str) -> None:
+    """To the rounding of bfloat16, which a device computes it in unless it is float64."""
+    for shape in ((6, 4), (4, 6), (5, 5)):
+        x = np.random.default_rng(0).normal(size=shape).astype(DTYPES[letter])
+        kw = {"coefficients": (2.0, -1.5, 0.5), "steps": 12, "eps": 1e-7}
+        ours, theirs = gpu.orthogonalized(gpu.from_host(x, Device("cuda")), **kw), cpu.orthogonalized(x, **kw)
+        gram = theirs @ theirs.T if shape[0] <= shape[1] else theirs.T @ theirs
+        np.testing.assert_allclose(gram, np.eye(min(shape)), atol=1e-5)
+        found = gpu.to_host(ours).astype(np.float64)
+        np.testing.assert_allclose(found, theirs, atol=1e-9 if letter == "d" else 0.03)

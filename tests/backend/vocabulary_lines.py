@@ -35,6 +35,11 @@ ELEMENTS: dict[str, Any] = {
     "wide": np.arange(16500 * 3).reshape(16500, 3) % 3 - 1,
     "windowed": np.arange(2 * 3 * 4).reshape(2, 3, 4) % 5,
     "picked": [[1], [2], [3]],
+    "image": np.random.default_rng(3).integers(-3, 4, (2, 3, 7, 6)),
+    "edge": [[[0, 1, NAN, 1, 2, 2], [1, 1, NAN, NAN, -INF, 0], [-INF, -INF, INF, 0, 0, 0], [-INF, -INF, 1, INF, 0, 0]]
+             + [[1, 2, 3, 4, 5, 6]] * 3],
+    "bar": np.arange(320).reshape(1, 320) * 7 % 60,
+    "pooled": np.arange(18).reshape(2, 3, 3) % 5 - 1,
     "ranked": [[1, 1, 2, 3, 3], [3, 1, 3, 1, 2], [2, 2, 1, 1, 2]],
 }
 # Arrays of a dtype of their own.
@@ -50,6 +55,7 @@ FIXED: dict[str, np.ndarray] = {
     "flat": np.array([[0, 7], [14, 7]]),
     "few": np.zeros(0, np.int64),
     "shifts": np.array([[1, 0, 2, 3, 3]]),
+    "taps": (np.arange(18, dtype=np.uint8).reshape(2, 3, 3) * 7 % 4).astype(np.uint8),
 }
 
 
@@ -68,6 +74,45 @@ def line(word: str, args: str = "x", *more: Any, dtypes: str = "fhb", scale: flo
     return Line(word, (*args.split(), *more), kw, dtypes, scale)
 
 
+# windows of pooling: (axis, kernel, stride, padding, dilation, size)
+_HALVES = ((1, 2, 2, 0, 1, 3), (2, 2, 2, 0, 1, 3))
+_POOLED = [((2, 2, 2, 0, 1, 3), (3, 2, 2, 0, 1, 3)), ((2, 3, 2, 1, 1, 4), (3, 3, 1, 1, 1, 6)), ((2, 3, 2, 1, 1, 4),),
+           ((1, 2, 1, 0, 1, 2),), ((3, 2, 3, 0, 1, 2),)]  # fmt: skip
+
+
+def _options(*each: Any, groups: int = 1) -> dict[str, Any]:
+    """stride, padding and dilation, a tuple each."""
+    return dict(zip(("stride", "padding", "dilation"), each, strict=True), groups=groups)
+
+
+def _three(args: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """A convolution and its two gradients: (word, arguments, the keyword `shape`)."""
+    x, weight, y = args.split()
+    shapes = [np.shape(IMAGES[name]) for name in (x, weight)]
+    given = f"{x} {weight}{' channels' if np.shape(IMAGES[weight])[0] == 6 else ''}"
+    return [
+        ("convolution", given, {}),
+        ("convolution_input", f"{y} {weight}", {"shape": shapes[0]}),
+        ("convolution_weight", f"{y} {x}", {"shape": shapes[1]}),
+    ]
+
+
+def _image(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape)).reshape(shape) * 7 % 11 % 5 - 2
+
+
+IMAGES = {
+    "image": _image(2, 4, 6, 5), "filters": _image(6, 2, 3, 2), "seen": _image(2, 6, 3, 5), "seen1": _image(2, 6, 4, 4),
+    "filters1": _image(6, 4, 3, 2), "wave": _image(3, 4, 9), "filters_w": _image(4, 1, 3), "seen_w": _image(3, 4, 4),
+    "volume": _image(1, 2, 3, 4, 3), "filters_v": _image(3, 2, 2, 1, 2), "seen_v": _image(1, 3, 2, 4, 4),
+    "channels": np.arange(6) - 2,
+}  # fmt: skip
+_CONVOLUTIONS = [
+    ("image filters seen", _options((2, 1), (1, 1), (1, 2), groups=2)),
+    ("image filters1 seen1", _options((1, 1), (0, 0), (1, 1))),
+    ("wave filters_w seen_w", _options((2,), (0,), (1,), groups=4)),
+    ("volume filters_v seen_v", _options((1, 1, 1), (0, 0, 1), (1, 1, 1))),
+]  # fmt: skip
 ALL = "fhbi?"
 NUMBERS = "fhbi"
 LINES = [
@@ -145,6 +190,18 @@ LINES = [
     line("argmode", "cube", axis=1, keepdims=True), line("pick", "x lines", axis=1, dtypes=ALL),
     line("pick", "x counts5", axis=0), line("place", "picked lines", shape=(3, 5), axis=1, dtypes=ALL),
     line("place", "row counts5", shape=(3, 5), axis=0),
+    # pooling
+    *[line(w, "image", windows=v) for w in ("max_pool", "average_pool") for v in _POOLED],
+    line("max_pool", "image", windows=((2, 3, 2, 1, 2, 3), (3, 2, 1, 1, 3, 5))), line("max_pool", "edge", windows=_HALVES),
+    line("max_pool", "image", windows=_POOLED[1], named=False), line("max_pool", "bar", windows=((1, 300, 20, 10, 1, 3),)),
+    line("average_pool", "image", windows=_POOLED[1], counts_padding=False, dtypes="f"),
+    line("average_pool", "image", windows=_POOLED[1], divisor=5, dtypes="f"),
+    line("max_pool_back", "pooled taps", windows=_HALVES, shape=(2, 6, 6)),
+    line("max_pool_back", "pooled taps", windows=((1, 3, 1, 0, 1, 3), (2, 3, 1, 0, 1, 3)), shape=(2, 5, 5)),
+    line("max_pool_back", "pooled taps", windows=((1, 4, 5, 0, 1, 3),), shape=(2, 15, 3)),
+    line("average_pool_back", "pooled", windows=_HALVES, shape=(2, 6, 6)),
+    line("average_pool_back", "pooled", windows=((1, 3, 2, 1, 1, 3), (2, 3, 2, 1, 1, 3)), shape=(2, 5, 6), counts_padding=False),
+    line("average_pool_back", "pooled", windows=((1, 4, 5, 0, 1, 3),), shape=(2, 15, 3), divisor=3, dtypes="f"),
     # scans
     *[line("cumsum", "finite", axis=a, reverse=r, dtypes=ALL) for a in (0, 1) for r in (False, True)],
     *[line("cumprod", "finite", axis=a, reverse=r, exclusive=e, dtypes="fhi") for a in (0, 1) for r in (False,
@@ -189,12 +246,31 @@ LINES = [
     line("bincount", "few", dtypes="f"), line("unique", "line", axis=0, dtypes="fhi"),
     line("unique", "table", axis=0, dtypes="fi?"), line("unique", "table", axis=1, dtypes="f"),
     line("unique", "counted", axis=0, consecutive=True, dtypes="f"), line("unique", "none", axis=0, dtypes="f"),
+    # dropout
+    *[line("dropout", "finite", p=p, seed=5, offset=6) for p in (0.25, 0.3, 1.0)],
     # products
     line("matmul", "x5 finite", dtypes="fhbi?"), line("matmul", "cube square", dtypes="fhb"), line("matmul", "cube cubeT"),
     line("linear", "finite sums"), line("linear", "finite sums three"), line("linear", "cube fours"),
     line("linear", "row sums", dtypes="f"),
+    # convolutions
+    *[line(word, args, **shape, **options) for args, options in _CONVOLUTIONS for word, args, shape in _three(args)],
+    # recurrent layers
+    *[line("rnn_layer", f"{x} w2 w2 part2 part2 state", relu=relu, sizes=sizes, reverse=reverse, dtypes="fh", scale=4)
+      for x, sizes in (("run", None), ("packed", (2, 2, 1))) for relu, reverse in ((False, False), (True, True))],
+    *[line("rnn_layer_backward", f"{y} {x} w2 w2 part2 part2 state {y} state", relu=relu, sizes=sizes, dtypes="fh", scale=8)
+      for x, y, sizes in (("run", "run", None), ("packed", "packed", (2, 2, 1))) for relu in (False, True)],
+    *[line("lstm_layer", f"{x} w8 w8 part8 part8", *more, sizes=sizes, reverse=reverse, dtypes="fh", scale=8)
+      for x, sizes in (("run", None), ("packed", (2, 2, 1))) for more, reverse in (((None, None, None), False),)],
+    line("lstm_layer", "packed w8 w8 part8 part8 state state w2", sizes=(2, 2, 1), reverse=True, dtypes="fh", scale=8),
+    *[line("lstm_layer_backward", f"{x} kept5 {x} w8 w8 part8 part8 state state w2 {x} state state", sizes=sizes,
+           reverse=reverse, dtypes="fh", scale=16) for x, sizes, reverse in (("run", None, False), ("packed", (2, 2, 1), True))],
+    *[line("gru_layer", f"{x} w6 w6 part6 part6 state", sizes=sizes, reverse=reverse, dtypes="fh", scale=8)
+      for x, sizes, reverse in (("run", None, False), ("packed", (2, 2, 1), True))],
+    *[line("gru_layer_backward", f"{x} kept4 {x} w6 w6 part6 part6 state {x} state", sizes=sizes, reverse=reverse,
+           dtypes="fh", scale=16) for x, sizes, reverse in (("run", None, False), ("packed", (2, 2, 1), True))],
 ]  # fmt: skip
 
+ELEMENTS |= IMAGES
 ELEMENTS |= {
     "x5": np.asarray(ELEMENTS["finite"]).T, "cubeT": np.asarray(ELEMENTS["cube"]).swapaxes(1, 2), "three": [1, -2, 3],
     "fours": np.arange(8).reshape(2, 4) % 3, "nine": np.arange(9).reshape(3, 3) - 4, "two": [[1, 2], [3, 4]],
@@ -202,6 +278,13 @@ ELEMENTS |= {
     "cube2": np.arange(40).reshape(2, 1, 5, 4) % 7,
     "cube3": np.arange(15).reshape(1, 5, 3), "y2": [[0.5, -1, 2, 1, 0], [1, 1, 2, -1, -2], [-3, 0.5, 0.25, 0, 5]],
     "rowsorted": np.sort(np.asarray(ELEMENTS["finite"]), 1),
+}  # fmt: skip
+ELEMENTS |= {  # of recurrent layers: three steps of two sequences with two features, or two of three and one of two steps
+    "run": np.arange(12).reshape(3, 2, 2) % 5 / 4 - 0.5, "packed": np.arange(10).reshape(5, 2) % 7 / 4 - 0.75,
+    "state": [[0.5, -0.25], [0.75, 1]], "kept5": np.arange(80).reshape(4, 5, 2, 2) % 9 / 8 - 0.25,
+    "kept4": np.arange(48).reshape(3, 4, 2, 2) % 9 / 8 - 0.25,
+    **{f"w{n}": np.arange(2 * n).reshape(n, 2) % 5 / 4 - 0.5 for n in (2, 6, 8)},
+    **{f"part{n}": np.arange(n) % 3 / 4 for n in (2, 6, 8)},
 }  # fmt: skip
 FIXED |= {
     "shifts1": np.array([3, 1, 2, 7, 5]), "counts5": np.array([0, 2, 1, 2, 0]), "at3": np.array([[0, 2, 2, 1, 0]]),

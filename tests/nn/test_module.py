@@ -221,14 +221,21 @@ def test_prints_as_pytorch():
             n.ReLU(),
             n.Sequential(n.Linear(3, 2, bias=False), n.LeakyReLU(0.1), n.ReLU(inplace=True)),
             n.Flatten(),
-            n.ModuleList([n.Identity(), n.GELU(), n.Softmax(dim=1), n.ELU(), n.Softplus(), n.SiLU()]),
-            n.CrossEntropyLoss(),
+            n.ModuleList([n.Identity(), n.GELU(), n.GELU(), n.Softmax(dim=1), n.ELU(), n.Softplus(), n.SiLU()]),
+            n.ModuleDict({"loss": n.CrossEntropyLoss()}),
         )
 
-    def lines(net):
-        return [line for line in repr(net).split("\n") if "ModuleList" not in line]
+    assert repr(build(nn)) == repr(build(torch.nn))
 
-    assert lines(build(nn)) == lines(build(torch.nn))
+    class Described(nn.Module):
+        def extra_repr(self):
+            return "one=1\ntwo=2"
+
+    class Theirs(torch.nn.Module):
+        extra_repr = Described.extra_repr
+
+    Theirs.__name__ = "Described"
+    assert repr(nn.Sequential(Described())) == repr(torch.nn.Sequential(Theirs()))
 
 
 def test_containers():
@@ -249,6 +256,151 @@ def test_containers():
     layers = nn.ModuleList([a]) + [c]
     layers.extend([b])
     assert len(layers) == 3 and len(list(layers.parameters())) == 4
+
+
+def test_buffers_by_assignment():
+    net = nn.Module()
+    net.mean = nn.Buffer(ag.zeros(2))
+    net.seen = nn.Buffer(ag.zeros(1), persistent=False)
+    assert [name for name, _ in net.named_buffers()] == ["mean", "seen"] and list(net.state_dict()) == ["mean"]
+    net.mean = nn.Buffer(ag.ones(2), persistent=False)
+    assert list(net.state_dict()) == [] and net.get_buffer("mean").tolist() == [1, 1]
+    with pytest.raises(TypeError, match="takes a Tensor"):
+        nn.Buffer([1.0])
+    with pytest.raises(AttributeError, match="no buffer 'var'"):
+        net.get_buffer("var")
+
+
+def test_submodules_are_put_in_place():
+    net = Net()
+    net.set_submodule("rest.1", nn.Identity(), strict=True)
+    assert isinstance(net.rest[1], nn.Identity)
+    net.set_submodule("extra", nn.ReLU())
+    assert isinstance(net.extra, nn.ReLU)
+    for target, error in (("", ValueError), ("rest.7", AttributeError), ("gone.1", AttributeError)):
+        with pytest.raises(error):
+            net.set_submodule(target, nn.ReLU(), strict=True)
+    with pytest.raises(ValueError, match="not an nn.Module"):
+        net.set_submodule("rest.1", 3)
+    with pytest.raises(KeyError, match="contain"):
+        setattr(net, "a.b", nn.ReLU())
+
+
+def test_train_calls_that_of_the_parts():
+    class Frozen(nn.Sequential):
+        def train(self, mode=True):
+            return super().train(False)
+
+    net = nn.Sequential(Frozen(nn.Dropout()), nn.Dropout())
+    assert [m.training for m in net.train().modules()] == [True, False, False, True]
+
+
+def test_conversions():
+    net = Net()
+    assert net.type(ag.float16).seen.dtype == ag.float16 and net.bfloat16().scale.dtype == ag.bfloat16
+    assert net.to(dtype=ag.float32, non_blocking=True).scale.dtype == ag.float32 and net.half().scale.dtype == ag.float16
+    weight = net.first.weight
+    net.to_empty(device="cpu")
+    assert net.first.weight is weight and weight.shape == (3, 4)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'where'"):
+        net.to(where="cpu")
+
+
+def test_gradients_become_zero_even_where_they_were_nan():
+    w = nn.Linear(1, 1)
+    w.weight.grad = ag.tensor([[float("nan")]])
+    w.zero_grad(set_to_none=False)
+    assert w.weight.grad.tolist() == [[0]]
+
+
+def both(lib):
+    """A module with what state_dict can have: extra state, a version, shared and absent parts."""
+
+    class Part(lib.nn.Module):
+        _version = 3
+
+        def __init__(self):
+            super().__init__()
+            self.weight = lib.nn.Parameter(lib.ones(2))
+            self.register_parameter("bias", None)
+            self.register_buffer("count", lib.tensor(0))
+            self.extra = {"steps": 1}
+            self.seen = []
+
+        def get_extra_state(self):
+            return dict(self.extra)
+
+        def set_extra_state(self, state):
+            self.extra = state
+
+        def _load_from_state_dict(self, state, prefix, metadata, *rest):
+            self.seen.append((prefix, metadata.get("version")))
+            if prefix + "old" in state:
+                state[prefix + "weight"] = state.pop(prefix + "old")
+            super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+    net = lib.nn.Module()
+    net.a, net.b, net.c = Part(), Part(), None
+    net.d = net.a
+    return net
+
+
+def test_state_of_all_kinds():
+    torch = pytest.importorskip("torch")
+    ours, theirs = both(ag), both(torch)
+    state, wanted = ours.state_dict(), theirs.state_dict()
+    assert list(state) == list(wanted) and state._metadata == wanted._metadata
+    assert ours.state_dict(prefix="net.", keep_vars=True)["net.a.weight"] is ours.a.weight
+    destination = {}
+    assert ours.b.state_dict(destination=destination) is destination and len(destination) == 3
+    for lib, net, given in ((ag, ours, state), (torch, theirs, wanted)):
+        given["b._extra_state"] = {"steps": 7}
+        given["b.old"] = lib.zeros(2)
+        del given["b.weight"]
+        given["b.count"] = lib.tensor([5])  # one element where there is a number
+        net.load_state_dict(given)
+        assert net.b.extra == {"steps": 7} and net.b.weight.tolist() == [0, 0] and net.b.count.item() == 5
+    assert ours.a.seen == theirs.a.seen and ours.b.seen == theirs.b.seen
+
+
+def test_messages_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    messages = []
+    for lib in (ag, torch):
+        net = both(lib)
+        state = net.state_dict()
+        state["a.weight"] = lib.ones(3)
+        state["b.weight"] = 3
+        state["e.weight"] = state["a.other"] = lib.ones(1)
+        del state["b.count"], state["b._extra_state"]
+        with pytest.raises(RuntimeError) as caught:
+            net.load_state_dict(state)
+        messages.append(str(caught.value).replace("torch.", "").replace("autograd_gpu.core.tensor.", ""))
+        with pytest.raises(RuntimeError, match="size mismatch"):
+            net.load_state_dict(state, strict=False)
+        state["a.weight"], state["b.weight"] = lib.ones(2), lib.ones(2)
+        found = net.load_state_dict(state, strict=False)
+        messages.append((*map(list, found), repr(found)))
+        with pytest.raises(TypeError, match="Expected state_dict to be dict-like"):
+            net.load_state_dict([1])
+    (ours, keys), (theirs, wanted) = messages[:2], messages[2:]
+    assert keys == wanted and ours.replace("Tensor or", "Tensor or").split("\n") == theirs.split("\n")
+
+
+def test_loading_by_assignment_takes_the_arrays():
+    net, other = Net(), Net().double()
+    weight, state = net.first.weight, other.state_dict()
+    net.load_state_dict(state, assign=True)
+    assert net.first.weight is weight and weight.array is other.first.weight.array and weight.dtype == ag.float64
+    assert weight.requires_grad and weight.is_leaf
+
+
+def test_modules_of_pytorchs_second_name():
+    from autograd_gpu.nn import modules
+
+    assert modules.Linear is nn.Linear and modules.module.Module is nn.Module
+    with pytest.raises(AttributeError, match="Lineal"):
+        modules.Lineal  # noqa: B018
 
 
 @pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "ELU", "SiLU", "GELU", "Softplus", "Sigmoid", "Tanh"])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import autograd_gpu as ag
+from autograd_gpu.backend.cpu import optim as words
 from autograd_gpu.optim import SGD, Adam, AdamW
-from autograd_gpu.optim import flat as flat_module
+from autograd_gpu.optim.flat import blocks
 
 SHAPES = [(5, 3), (7,), (), (2, 0), (4, 3, 2)]
 
@@ -50,11 +51,11 @@ ids = [f"{kind.__name__}-{'-'.join(options)}" for kind, options in OPTIONS]
 
 
 @pytest.mark.parametrize(("kind", "options"), OPTIONS, ids=ids)
-@pytest.mark.parametrize("piece", [flat_module.PIECE, 4], ids=["whole", "pieces"])
+@pytest.mark.parametrize("piece", [words.PIECE, 4], ids=["whole", "pieces"])
 def test_same_path_as_pytorch(kind, options, piece, monkeypatch):
     """Thirty steps, in some of which some parameters have no gradient, with large parameters cut into pieces or not."""
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(flat_module, "PIECE", piece)
+    monkeypatch.setattr(words, "PIECE", piece)
     ours = parameters()
     theirs = [torch.nn.Parameter(torch.tensor(p.numpy(force=True).copy())) for p in ours]
     arrays = [p.array for p in ours]
@@ -297,6 +298,6 @@ def test_load_state_dict_refuses_other_parameters():
 @pytest.mark.parametrize("most", [1, 4, 7, 1000])
 def test_blocks_cover_in_order(shape, most):
     array = np.arange(int(np.prod(shape))).reshape(shape)
-    pieces = [array[index] for index in flat_module.blocks(shape, most)]
+    pieces = [array[index] for index in blocks(shape, most)]
     assert all(piece.size <= most for piece in pieces)
     np.testing.assert_array_equal(np.concatenate([p.ravel() for p in pieces]) if pieces else [], array.ravel())

@@ -62,7 +62,9 @@ SAMPLES = [
     loss("huber_loss", f(3, 4), f(3, 4), reduction="sum", delta=0.5),
     loss("binary_cross_entropy", f(3, 4, low=0.1, high=0.9), f(3, 4, low=0, high=1, grad=False)),
     loss("binary_cross_entropy", f(3, 4, low=0.1, high=0.9), f(3, 4, low=0, high=1, grad=False), f(3, 4, low=0.1, grad=False)),
+    loss("binary_cross_entropy", f(3, 4, low=0.1, high=0.9), f(3, 4, low=0, high=1), reduction="sum"),
     loss("binary_cross_entropy_with_logits", f(3, 4), f(3, 4, low=0, high=1, grad=False)),
+    loss("binary_cross_entropy_with_logits", f(3, 4), f(3, 4, low=0, high=1), f(4, low=0.5, grad=False), reduction="none"),
     loss(
         "binary_cross_entropy_with_logits",
         f(3, 4),

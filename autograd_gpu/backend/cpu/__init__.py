@@ -9,14 +9,27 @@ import os
 import warnings
 
 from .activation import *
+from .activation import ACTIVATIONS
 from .arrays import *
+from .attention import ATTENTION
+from .conv import *
+from .conv import CONVOLUTIONS
+from .dropouts import DROPOUTS, dropout
 from .elementwise import *
+from .embeddings import EMBEDDINGS
 from .extremum import *
+from .gelus import GELUS
+from .gradients import *
 from .indexing import *
+from .layouts import RECTIFIERS
 from .linalg import *
 from .linalg import PRODUCTS
 from .loss import LOSSES
+from .normalization import NORMS
 from .optim import *
+from .optimizers import *
+from .pool import *
+from .recurrent import *
 from .reduce import *
 from .scan import *
 from .shape import *
@@ -45,7 +58,15 @@ def _keep_freed_memory() -> None:
 _keep_freed_memory()
 
 fused: dict = {
+    **ACTIVATIONS,
     **PRODUCTS,
+    **CONVOLUTIONS,
+    **RECTIFIERS,
     **LOSSES,
+    **NORMS,
+    **DROPOUTS,
+    **EMBEDDINGS,
     **SOFTMAXES,
+    **ATTENTION,
+    **GELUS,
 }  # name of an op -> (forward, backward), faster than its rule where they do not return NotImplemented

@@ -46,9 +46,7 @@ def _linear_backward(
     dtype = g.dtype
     if g.ndim != 2 or dtype not in FULL or len(g) > _TALL:  # the word `sum_to` takes longer sums in blocks
         return NotImplemented
-    grads = []
-    if weight is not None:
-        grads.append(g.dot(weight))
+    grads = [] if weight is None else [g.dot(weight)]
     if x is not None:
         grads.append(g.T.dot(x))
     if bias_shape is not None:

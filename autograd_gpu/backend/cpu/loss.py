@@ -128,7 +128,7 @@ def cross_entropy(input: Any, target: Any, *, ignore_index: int = -100, reductio
             if _safe(logs):
                 out = logs.dot(c.shares) - input.ravel().dot(hot.ravel())
                 if out == out:  # else an infinite logit of another class gave 0 * inf
-                    return np.asarray(out), _gradient(c, e, total, hot) if e.size <= _SMALL else None
+                    return out.__array__(), _gradient(c, e, total, hot) if e.size <= _SMALL else None
     rows, places, counted = _to_rows(input, target, ignore_index)
     return _reduce(_losses(rows, places), counted, target.shape, reduction, input.dtype)
 
@@ -151,14 +151,14 @@ def cross_entropy_backward(
 ) -> Any:
     """The rule of `cross_entropy`: (softmax - one-hot) times what each row gets of g."""
     if residue is not None:
-        return ((residue if g == 1 else np.multiply(residue, g)),)
+        return ((residue if g.item() == 1 else np.multiply(residue, g)),)
     c = _constants(input.shape, input.dtype, reduction, ignore_index)
     if c is not None:
         hot = _hot_rows(c, target)
         if hot is not None:
             out = _softmax(input, c.ones, c.share)
             np.subtract(out, hot, out)
-            return ((out if g == 1 else np.multiply(out, g, out)),)
+            return ((out if g.item() == 1 else np.multiply(out, g, out)),)
     rows, places, counted = _to_rows(input, target, ignore_index)
     out = _softmax(rows, _ones(rows.shape[1], rows.dtype), np.ones((), rows.dtype))
     out.ravel()[places] -= 1
@@ -193,7 +193,36 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     return np.asarray(out / out.dtype.type(d.size) if reduction == "mean" else out)
 
 
+def binary_cross_entropy(input: Any, target: Any) -> Any:
+    """The forward of `binary_cross_entropy`. Raises RuntimeError for what are no probabilities."""
+    if input.size and not (np.minimum.reduce(input, None) >= 0 and np.maximum.reduce(input, None) <= 1):
+        raise RuntimeError("all elements of input should be between 0 and 1")
+    if input.dtype not in _REAL or not input.ndim or input.shape != target.shape:
+        return NotImplemented
+    no = np.negative(input)
+    np.log1p(no, no)
+    np.maximum(no, -100, out=no)
+    out = np.log(input)
+    np.maximum(out, -100, out=out)
+    np.subtract(no, out, out)
+    np.multiply(out, target, out)
+    return np.subtract(out, no, out)
+
+
+def binary_cross_entropy_backward(xp: Any, g: Any, needed: tuple[str, ...], input: Any, target: Any = None) -> Any:
+    """The rule of `binary_cross_entropy` for the input."""
+    if needed != ("input",) or input.dtype not in _REAL or not input.ndim or not input.shape == target.shape == g.shape:
+        return NotImplemented
+    scale = np.multiply(input, input)
+    np.subtract(input, scale, scale)
+    np.maximum(scale, 1e-12, out=scale)
+    np.divide(g, scale, scale)
+    d = np.subtract(input, target)
+    return (np.multiply(d, scale, d),)
+
+
 LOSSES = {
+    "binary_cross_entropy": (binary_cross_entropy, binary_cross_entropy_backward),
     "cross_entropy": (cross_entropy, cross_entropy_backward),
     "nll_loss": (nll_loss, None),
     "mse_loss": (mse_loss, None),

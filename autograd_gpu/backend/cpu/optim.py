@@ -15,12 +15,19 @@ import numpy as np
 
 _add, _subtract, _multiply, _divide, _sqrt, _maximum = np.add, np.subtract, np.multiply, np.divide, np.sqrt, np.maximum
 
-__all__ = ["Bucket", "adam_", "bucket_dtype", "sgd_"]
+__all__ = ["Bucket", "adam_", "bucket_elements", "bucket_scratch", "sgd_"]
+
+PIECE = 65536  # elements of a bucket: with two kinds of state and the scratch it fits in the second-level cache as float32
 
 
-def bucket_dtype(dtype: Any) -> Any:
-    """The dtype that the update of parameters of `dtype` is computed in: at least float32."""
-    return np.dtype(np.float32) if dtype.itemsize == 2 else dtype
+def bucket_elements(total: int) -> int:
+    """The most elements that a bucket of parameters should hold that have so many together."""
+    return PIECE
+
+
+def bucket_scratch(elements: int, dtype: Any) -> Any:
+    """What buckets of up to so many elements share: an array of the dtype that they are computed in, at least float32."""
+    return np.empty(elements, np.float32 if dtype.itemsize == 2 else dtype)
 
 
 class Bucket:

@@ -29,7 +29,7 @@ def wide(f: Callable | None = None, *, ints: bool = True, blocks: bool = True) -
     def word(x: Any, **options: Any) -> Any:
         dtype = x.dtype
         if dtype is not FLOAT32 and dtype is not FLOAT64:
-            return _other(word, x, ints, options)
+            return other_dtypes(word, x, ints, options)
         if not x.ndim:
             return f(x.reshape(1), **options).reshape(())
         if blocks and x.size >= 2 * BLOCK and x.flags.c_contiguous:
@@ -48,7 +48,8 @@ def double(f: Callable) -> Callable:
     return wide(wraps(f)(in_double))
 
 
-def _other(word: Callable, x: Any, ints: bool, options: dict[str, Any]) -> Any:
+def other_dtypes(word: Callable, x: Any, ints: bool, options: dict[str, Any]) -> Any:
+    """`word` of an array that is neither float32 nor float64: narrower floats in float32, integers too (or refused)."""
     kind = x.dtype.kind
     if kind == "c" or kind in "iub" and not ints:
         raise TypeError(f"it is defined for floating point numbers, not for {x.dtype}")
@@ -82,7 +83,7 @@ _ERF_TANH = (
     -1.9182682293443376e-04, 1.0276905473065573e-01, 1.1283792743541672,
 )  # fmt: skip
 # the normal distribution function is (1 + tanh(x Q(x^2))) / 2, with x / sqrt(2) put in for x
-_NDTR_TANH = tuple(np.asarray(c * math.sqrt(0.5) * 0.5 ** (6 - i), FLOAT32) for i, c in enumerate(_ERF_TANH))
+NDTR_TANH = tuple(np.asarray(c * math.sqrt(0.5) * 0.5 ** (6 - i), FLOAT32) for i, c in enumerate(_ERF_TANH))
 _ERF_TANH = tuple(np.asarray(c, FLOAT32) for c in _ERF_TANH)  # arrays, for they are added faster than Python numbers
 _HALF = np.asarray(0.5, FLOAT32)
 
@@ -169,7 +170,7 @@ def ndtr(x: Any) -> Any:
     """The distribution function of the standard normal distribution."""
     if x.dtype is FLOAT64:
         return _erfc_double(x * -math.sqrt(0.5)) * 0.5
-    out = polynomial(x * x, _NDTR_TANH)
+    out = polynomial(x * x, NDTR_TANH)
     out *= x
     np.tanh(out, out=out)
     out *= _HALF

@@ -18,12 +18,18 @@ from __future__ import annotations
 
 from .activation import *
 from .arrays import *
+from .dropouts import *
+from .conv import *
 from .elementwise import *
 from .extremum import *
 from .fusions import FUSED as fused  # name of an op -> (forward, backward), faster than its rule where they do not decline
-from .fusions import Bucket, adam_, bucket_dtype, sgd_
+from .fusions import Bucket, adam_, bucket_elements, bucket_scratch, sgd_
+from .gradients import *
 from .indexing import *
 from .linalg import *
+from .optimizers import *
+from .pool import *
+from .recurrent import *
 from .reduce import *
 from .scan import *
 from .shape import *

@@ -17,8 +17,11 @@ import numpy as np
 from cupy import ndarray
 
 from ..kernels import C_NAME, computed, elementwise, kernel, rows_of, struct
+from .attention import ATTENTION
+from .embeddings import EMBEDDINGS
+from .normalization import NORMS
 
-__all__ = ["Bucket", "FUSED", "adam_", "bucket_dtype", "clip_by_norm_", "sgd_"]
+__all__ = ["Bucket", "FUSED", "adam_", "bucket_dtype", "bucket_elements", "bucket_scratch", "clip_by_norm_", "sgd_"]
 
 _int32, _int64 = np.int32, np.int64
 _MOST_COLUMNS = 2**31 - 1024  # a column number and the threads of a block must fit in an int
@@ -224,6 +227,9 @@ FUSED: dict[str, tuple[Callable, Callable]] = {
     "softmax": _softmax("false"),
     "log_softmax": _softmax("true"),
     "cross_entropy": (_cross_entropy, _cross_entropy_backward),
+    **ATTENTION,
+    **EMBEDDINGS,
+    **NORMS,
 }
 
 
@@ -236,6 +242,15 @@ _SLOTS = ("m", "v", "most")
 def bucket_dtype(dtype: Any) -> Any:
     """The dtype that the update of parameters of `dtype` is computed in."""
     return computed(np.dtype(dtype))
+
+
+def bucket_elements(total: int) -> int:
+    """The most elements that a bucket of parameters should hold that have so many together: all, for an update is one launch."""
+    return max(total, 1)
+
+
+def bucket_scratch(elements: int, dtype: Any) -> None:
+    """What buckets share: nothing here."""
 
 
 def _tables(blocks: Sequence[Any], kind: str) -> list[tuple[np.ndarray, tuple[int]]]:
@@ -285,13 +300,14 @@ class Bucket:
             for slot, pointer in zip(_SLOTS, bound, strict=False):
                 table[slot][: len(part)] = pointer + part if pointer else 0
 
-    def launch(self, name: str, gradients: Sequence[Any], *arguments: Any) -> None:
-        """Launch a kernel of optim.cu for all parameters."""
+    def launch(self, name: str, gradients: Sequence[Any], *arguments: Any, functor: str = "") -> None:
+        """Launch a kernel of optim.cu, with a functor if it takes one, for all parameters."""
         for i, block in self.apart:
             self.blocks[i][...] = block
         # copies of gradients live until the kernel is on the stream, which is enough: memory is used again in stream order
         dense = [cupy.ascontiguousarray(gradients[i], self.blocks[i].dtype) for i in self.some]
-        launch = kernel("optim.cu", f"{name}<{self.name},{self.name}>")
+        last = f",{functor}" if functor else ""
+        launch = kernel("optim.cu", f"{name}<{self.name},{self.name}{last}>")
         for k, (table, grid) in enumerate(self.tables):
             part = dense[k * _TENSORS : (k + 1) * _TENSORS]
             table["g"][: len(part)] = [g.data.ptr for g in part]

@@ -18,14 +18,21 @@ CHUNK = 4096
 SIZES = (10, 5000, 0, 4096, 1, 4097)
 
 
-def _table(t: str, moments: bool = True) -> tuple[np.ndarray, list[list[DeviceArray]], int]:
-    """The table of some tensors, the tensors in device memory in the order of its fields, and how many blocks they take."""
+def _table(
+    t: str, moments: bool = True, state: np.dtype | None = None, positive: str = "bc", large: str = ""
+) -> tuple[np.ndarray, list[list[DeviceArray]], int]:
+    """The table of some tensors, the tensors in device memory in the order of its fields, and how many blocks they take.
+
+    `state` is the dtype of their state, and `positive` says which parts of that have no negative elements,
+    `large` which are about 20."""
     table, tensors, blocks = np.zeros((), TABLE), [], 0
     for i, n in enumerate(SIZES):
         arrays = [normal(n, t, 20 + i), normal(n, t, 40 + i)]
         if moments:
-            arrays += [normal(n, t, 60 + i), np.abs(normal(n, t, 80 + i)), np.abs(normal(n, t, 100 + i))]
-            arrays[2:] = [a.astype(computed(t)) for a in arrays[2:]]
+            moment = [normal(n, t, seed + i) for seed in (60, 80, 100)]
+            moment = [np.abs(a) if slot in positive else a for slot, a in zip("abc", moment, strict=True)]
+            moment = [np.abs(a) + 20 if slot in large else a for slot, a in zip("abc", moment, strict=True)]
+            arrays += [a.astype(state or computed(t)) for a in moment]
         tensors.append([to_device(a) for a in arrays])
         for name, array in zip(TABLE.names, tensors[-1], strict=False):
             table[name][i] = array.pointer
@@ -94,6 +101,95 @@ def sgd(get: Get, t: str) -> None:
                 equal(after[2].host, m, tight, number)
                 g = g + mu * m if nesterov else m
             equal(after[0].host, p - float(lr) * g, t)
+
+
+def _sign(x: np.ndarray) -> np.ndarray:
+    return np.sign(x)
+
+
+# functor -> (its numbers, what of its state there is, the formula: (p, g, a, b, c, *numbers) -> (step, a, b, c))
+FUNCTORS: dict[str, tuple] = {
+    "Adamax": (
+        (0.9, 0.99, 1e-3, 0.1),
+        "ab",
+        lambda p, g, a, b, c, b1, b2, eps, lr: (
+            lr * (m := b1 * a + (1 - b1) * g) / (u := np.maximum(b2 * b, np.abs(g) + eps)), m, u, c),
+    ),
+    "NAdam": (
+        (0.9, 0.99, 1e-3, 0.5, 0.1, 0.2),
+        "ab",
+        lambda p, g, a, b, c, b1, b2, eps, root, rate, mean_rate: (
+            (rate * g + mean_rate * (m := b1 * a + (1 - b1) * g)) / (np.sqrt(v := b2 * b + (1 - b2) * g * g) / root + eps),
+            m, v, c),
+    ),
+    "RAdam": (
+        (0.9, 0.99, 1e-3, 0.1, 1.0),
+        "ab",
+        lambda p, g, a, b, c, b1, b2, eps, lr, adaptive: (
+            lr * (m := b1 * a + (1 - b1) * g) / (np.sqrt(v := b2 * b + (1 - b2) * g * g) + eps), m, v, c),
+    ),
+    "RMSprop": (
+        (0.1, 0.9, 0.1, 0.8, 1.0, 1.0),
+        "abc",
+        lambda p, g, a, b, c, lr, alpha, eps, mu, has_b, has_c: (
+            lr * (m := mu * b + g / (np.sqrt(
+                (v := alpha * a + (1 - alpha) * g * g) - (e := alpha * c + (1 - alpha) * g) ** 2) + eps)), v, m, e),
+    ),
+    "Adagrad": ((0.1, 1e-3), "a", lambda p, g, a, b, c, lr, eps: (lr * g / (np.sqrt(s := a + g * g) + eps), s, b, c)),
+    "Adadelta": (
+        (0.5, 0.9, 1e-3),
+        "ab",
+        lambda p, g, a, b, c, lr, rho, eps: (
+            lr * (d := g * np.sqrt(b + eps) / np.sqrt((v := rho * a + (1 - rho) * g * g) + eps)), v,
+            rho * b + (1 - rho) * d * d, c),
+    ),
+    "Rprop": (
+        (0.5, 1.2, 1e-3, 1.0),
+        "ab",
+        lambda p, g, a, b, c, down, up, low, high: (
+            _sign(kept := np.where(g * a < 0, 0, g)) * (size := np.clip(b * np.where(g * a > 0, up, np.where(g * a < 0, down, 1)),
+                                                                        low, high)), kept, size, c),
+    ),
+    "ASGD": ((0.1, 0.25), "a", lambda p, g, a, b, c, eta, mu: (eta * g, a + mu * (p - eta * g - a), b, c)),
+    "Lion": (
+        (0.1, 0.9, 0.99),
+        "a",
+        lambda p, g, a, b, c, lr, b1, b2: (lr * _sign(b1 * a + (1 - b1) * g), b2 * a + (1 - b2) * g, b, c),
+    ),
+}  # fmt: skip
+
+
+def _update(functor: str) -> None:
+    numbers, kept, formula = FUNCTORS[functor]
+
+    def update(get: Get, t: str) -> None:
+        number, decay, shrink = computed(t), 0.02, 0.98
+        given = np.zeros((), np.dtype([("r", number, 8)], align=True))
+        given["r"][: len(numbers)] = numbers
+        for maximize in (0, 1):
+            positive = "" if functor in ("ASGD", "Lion") else "b" if functor == "Rprop" else "ab"
+            table, tensors, blocks = _table(t, state=TYPES[t], positive=positive, large="a" if functor == "RMSprop" else "")
+            for slot, name in zip("abc", ("m", "v", "most"), strict=True):
+                if slot not in kept:
+                    table[name] = 0  # null: not kept
+            before = _copies(tensors)
+            get(f"update<{t},{t},{functor}>")(
+                (blocks,), (96,), (table, given, number.type(decay), number.type(shrink), np.int32(maximize))
+            )
+            for (p, g, *state), after in zip(before, tensors, strict=True):
+                g = (-g if maximize else g) + float(number.type(decay)) * p
+                p = p * float(number.type(shrink))
+                step, *state = formula(p, g, *state, *(float(number.type(n)) for n in numbers))
+                for slot, value, array in zip("abc", state, after[2:], strict=True):
+                    if slot in kept:
+                        equal(array.host, value, t)
+                equal(after[0].host, p - step, t)
+
+    case("optim.cu", f"update<T,T,{functor}>", name=f"update_{functor}")(update)
+
+
+for _functor in FUNCTORS:
+    _update(_functor)
 
 
 @case("optim.cu", "squares<T>")

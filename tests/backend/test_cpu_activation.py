@@ -1,0 +1,154 @@
+"""Activation functions on the CPU: the fused gradients against the rules that they stand for, blocks, precision."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import autograd_gpu as ag
+from autograd_gpu.backend import cpu
+from autograd_gpu.backend.cpu import activation
+from autograd_gpu.core.graph import words
+
+OPTIONS = [
+    ("elu", {"alpha": 1.0, "scale": 1.0, "input_scale": 1.0}),
+    ("elu", {"alpha": 1.5, "scale": 1.0, "input_scale": 0.5}),
+    ("elu", {"alpha": 1.6732632423543772, "scale": 1.0507009873554805, "input_scale": 1.0}),
+    ("gelu", {}),
+    ("gelu_tanh", {}),
+    ("huber", {"delta": 0.7}),
+    ("hardswish", {}),
+    ("leaky_relu", {"negative_slope": 0.1}),
+    ("leaky_relu", {"negative_slope": 1.5}),
+    ("logsigmoid", {}),
+    ("mish", {}),
+    ("sigmoid", {}),
+    ("silu", {}),
+    ("softplus", {"beta": 1.0, "threshold": 40.0}),
+    ("tanh", {}),
+]
+BLOCK = 4096  # elements of float32
+SHAPES = [(2500,), (BLOCK + 1, 2), (2 * BLOCK,), (3, BLOCK + 5)]
+ids = [f"{name}-{k}" for k, (name, _) in enumerate(OPTIONS)]
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch):
+    monkeypatch.setattr(activation, "_BLOCK", 4 * BLOCK)
+
+
+def test_all_are_tried():
+    assert {name for name, _ in OPTIONS} == set(activation.ACTIVATIONS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=ids)
+def test_fused_gradient_is_the_rule(name, options, dtype):
+    rng = np.random.default_rng(0)
+    _, fused = activation.ACTIVATIONS[name]
+    op = getattr(words, name).op
+    (rule,) = op.rules.values()
+    (saved,) = {"x", "out"} & set(rule.names)
+    given = {k: v for k, v in options.items() if k in rule.names}
+    for shape in SHAPES:
+        x, g = (rng.uniform(-9, 9, shape).astype(dtype) for _ in range(2))
+        x.reshape(-1)[:3] = 0.0, 3.0, -3.0
+        kept = x if saved == "x" else np.asarray(op.forward(cpu, x, **options) if not op.is_word else getattr(cpu, name)(x))
+        before = g.copy(), kept.copy()
+        (found,) = fused(cpu, g, ("x",), **{saved: kept}, **given)
+        expected = rule.function(cpu, g, **{saved: kept}, **given)
+        assert found.dtype == dtype and found.shape == shape
+        limit = 2e-6 if dtype == "float32" else 1e-13
+        np.testing.assert_allclose(found, expected, limit, 10 * limit)
+        np.testing.assert_array_equal(g, before[0])
+        np.testing.assert_array_equal(kept, before[1])
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=ids)
+def test_what_is_declined(name, options):
+    _, fused = activation.ACTIVATIONS[name]
+    op = getattr(words, name).op
+    (rule,) = op.rules.values()
+    (saved,) = {"x", "out"} & set(rule.names)
+    given = {k: v for k, v in options.items() if k in rule.names}
+
+    def declined(s, g):
+        return fused(cpu, g, ("x",), **{saved: s}, **given) is NotImplemented
+
+    many = np.ones((3 * BLOCK, 2), np.float32)
+    assert declined(many.T, many.T)
+    assert declined(many, np.broadcast_to(np.float32(1), many.shape))
+    assert declined(many, many[:1])
+    assert declined(many, many.astype(np.float64))
+    assert declined(many.astype(np.float16), many.astype(np.float16))
+    assert declined(np.ones((), np.float32), np.ones((), np.float32))
+    assert not declined(many, many)
+
+
+def test_softplus_with_other_options_takes_the_rule():
+    _, fused = activation.ACTIVATIONS["softplus"]
+    x = np.ones(5000, np.float32)
+    assert fused(cpu, x, ("x",), x=x, beta=2.0, threshold=20.0) is NotImplemented
+    assert fused(cpu, x, ("x",), x=x, beta=1.0, threshold=5.0) is NotImplemented
+    assert fused(cpu, x, ("x",), x=x, beta=1.0, threshold=20.0) is not NotImplemented
+    assert fused(cpu, x, ("x",), x=x.astype(float), beta=1.0, threshold=20.0) is NotImplemented
+
+
+@pytest.mark.parametrize("name", activation.__all__)
+def test_blocks_change_nothing(name):
+    """Words of large arrays, in blocks, of arrays that are not contiguous, and of pieces are the same bit for bit."""
+    word = getattr(cpu, name)
+    x = np.random.default_rng(1).uniform(-30, 30, (3, BLOCK + 7)).astype(np.float32)
+    whole = word(x)
+    pieces = np.stack([np.concatenate([word(row[:1000]), word(row[1000:])]) for row in x])
+    np.testing.assert_allclose(whole, pieces, 2e-7, 1e-7)
+    np.testing.assert_allclose(word(x.T).T, whole, 2e-7, 1e-7)
+
+
+@pytest.mark.parametrize("name", ["gelu", "silu", "mish", "gelu_tanh", "sigmoid", "softplus", "logsigmoid"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_at_the_ends(name, dtype):
+    """Of huge inputs the gradient is 0 or 1, never NaN, and nothing overflows on the way."""
+    x = np.array([-1e12, -1e10, -1e4, -200.0, -50.0, 50.0, 200.0, 1e4, 1e10, 1e12] * 500, dtype)
+    t = ag.tensor(x, requires_grad=True)
+    (grad,) = ag.autograd.grad(getattr(words, name)(t), t, ag.ones_like(t))
+    slope = {"sigmoid": 0.0}.get(name, 1.0)
+    expected = np.where(x > 0, slope, 0.0)
+    if name == "logsigmoid":
+        expected = 1.0 - expected
+    np.testing.assert_allclose(grad.numpy(), expected, 1e-6, 1e-6)
+
+
+@pytest.mark.parametrize("name", ["gelu", "silu", "mish"])
+def test_precision(name):
+    """float32 is within a few units in the last place of the largest values."""
+    x = np.linspace(-12, 12, 40001)
+    exact = {
+        "gelu": x * np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x]),
+        "silu": x / (1 + np.exp(-x)),
+        "mish": x * np.tanh(np.log1p(np.exp(x))),
+    }[name]
+    error = np.abs(getattr(cpu, name)(x.astype(np.float32)) - exact) - np.abs(x - x.astype(np.float32))
+    assert (error <= 4e-7 * np.maximum(1, np.abs(x))).all()
+
+
+def test_huber_forward():
+    x = np.random.default_rng(3).uniform(-2, 2, (3, BLOCK)).astype(np.float32)
+    forward, _ = activation.ACTIVATIONS["huber"]
+    np.testing.assert_allclose(forward(x, delta=0.7), words.huber.op.forward(cpu, x, delta=0.7), 1e-6, 1e-7)
+    assert forward(x.astype(np.int64), delta=0.7) is NotImplemented
+
+
+def test_probabilities_of_binary_cross_entropy():
+    rng = np.random.default_rng(2)
+    x, t, g = (rng.uniform(0.01, 0.99, (7, 9)) for _ in range(3))
+    forward, backward = cpu.fused["binary_cross_entropy"]
+    op = words.binary_cross_entropy.op
+    np.testing.assert_allclose(forward(x, t), op.forward(cpu, x, t), 1e-13)
+    rule = op.rules["input"].function
+    np.testing.assert_allclose(backward(cpu, g, ("input",), input=x, target=t)[0], rule(cpu, g, x, t), 1e-13)
+    assert backward(cpu, g, ("input", "target"), input=x, target=t) is NotImplemented
+    assert forward(x, t[0]) is NotImplemented
+    assert forward(np.zeros((0, 3)), np.zeros((0, 3))).shape == (0, 3)
