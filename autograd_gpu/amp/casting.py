@@ -10,7 +10,7 @@ NOTE [How autocast gets between]
     2. Whether autocast is on is asked there, of the thread: other threads go on as ever, half a microsecond later a call.
     3. Inside a listed function autocast is off, so that a function computes in the dtype that its own list says, whatever
        it is made of.
-    4. Backward runs with autocast off (the engine's `_run` is on a list of its own): a gradient has the dtype of what it is
+    4. Backward runs with autocast off (the engine's `run` is on a list of its own): a gradient has the dtype of what it is
        the gradient of, at any order.
 
 NOTE [The cache of casts]

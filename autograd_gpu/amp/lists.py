@@ -33,4 +33,4 @@ WIDEST = "addcdiv addcmul atan2 bilinear cross dot grid_sample index_put inner s
 
 # left as they are, with autocast off inside: backward, for a gradient has the dtype of what it is the gradient of, and what takes
 # its input in 16 bits with weights and statistics in 32, and gives its result in the dtype of the input
-OFF = "_run batch_norm instance_norm".split()
+OFF = "run batch_norm instance_norm".split()

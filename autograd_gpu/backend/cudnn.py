@@ -1,4 +1,5 @@
-"""Convolutions through cuDNN, where NVIDIA's Python frontend for it is installed: pip install autograd_gpu[cudnn].
+"""Convolutions through cuDNN, where NVIDIA's Python frontend for it is installed: pip install autograd_gpu[cudnn13], or [cudnn12]
+beside [cuda12].
 
 NOTE [cuDNN]
     1. A convolution, or one of its two gradients, is described to cuDNN as a graph of one node. Of the plans that its heuristics

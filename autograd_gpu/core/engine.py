@@ -172,7 +172,7 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
         g = None
     if catch is not None and node in catch:
         g, entry[1] = entry[1], None
-        caught[node] = entry[1] = g if create or _alone(g) else g.copy()
+        caught[node] = entry[1] = g if create or _alone(g) else g.copy("K")
         g = None
         if only is not None and not any(edge in only for edge in node.edges):
             return False
@@ -218,7 +218,7 @@ def _accumulate(leaf: Leaf, g: Any, create: bool) -> None:
             if tensor is not None and (g.dtype is not tensor.array.dtype or g.__class__ is not tensor.array.__class__):
                 g = _fitted(g, tensor.array).copy()
             elif g.base is not None or getrefcount(g) > _ALONE:
-                g = g.copy()
+                g = g.copy("K")
             leaf.grad = old = _new(Tensor)
             old.array, old.node = g, None
         elif old.node is None:

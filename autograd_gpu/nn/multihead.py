@@ -181,7 +181,7 @@ def _with_weights(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float
 # The user's masks hide keys where they are True; that of scaled_dot_product_attention shows them.
 
 
-def additive(mask: Tensor | None, name: str, dtype: Any) -> Tensor | None:
+def _additive(mask: Tensor | None, name: str, dtype: Any) -> Tensor | None:
     """A mask as numbers to add to scores: minus infinity where a bool mask hides a key."""
     if mask is None:
         return None
@@ -210,7 +210,7 @@ def _merged(attn_mask: Tensor | None, padding: Tensor | None, batch: int, keys: 
     if all(category(mask.dtype) == 0 for mask, _ in masks):
         hidden = [_padded(mask, keys) for mask, _ in masks]
         return ~(hidden[0] | hidden[1]) if len(hidden) == 2 else ~hidden[0]
-    added = [_padded(additive(mask, name, dtype), keys) for mask, name in masks]
+    added = [_padded(_additive(mask, name, dtype), keys) for mask, name in masks]
     return words.astype(added[0] + added[1] if len(added) == 2 else added[0], dtype=dtype)
 
 

@@ -76,6 +76,25 @@ def _cross_entropy(xp: Any, input: Any, target: Any, *, ignore_index: int = -100
     return _reduced(xp, -_picked(xp, xp.log_softmax(input, axis=1), target), target, ignore_index, reduction)
 
 
+def _smoothed_cross_entropy_input(
+    xp: Any, g: Any, input: Any, target: Any, ignore_index: int, reduction: str, label_smoothing: float
+) -> Any:
+    classes = input.shape[1]
+    wanted = _one_hot(xp, target, classes, input.dtype) * (1 - label_smoothing) + label_smoothing / classes
+    return (xp.softmax(input, axis=1) - wanted) * _shares(xp, g, target, ignore_index, reduction)
+
+
+@primitive(input=_smoothed_cross_entropy_input)
+def _smoothed_cross_entropy(
+    xp: Any, input: Any, target: Any, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float
+) -> Any:
+    """The op behind `cross_entropy` with label smoothing."""
+    log_p = xp.log_softmax(input, axis=1)
+    own, all_of_them = xp.asarray(1 - label_smoothing, input.dtype), xp.asarray(label_smoothing / input.shape[1], input.dtype)
+    losses = -(_picked(xp, log_p, target) * own + xp.sum(log_p, axis=1) * all_of_them)
+    return _reduced(xp, losses, target, ignore_index, reduction)
+
+
 @linear(
     input=lambda xp, g, input_shape, target, ignore_index, reduction: (
         -_one_hot(xp, target, input_shape[1], g.dtype) * _shares(xp, g, target, ignore_index, reduction)
@@ -149,13 +168,16 @@ def cross_entropy(
         out = cross_entropy(input, target, weight, None, ignore_index, None, reduction, label_smoothing)
         return out.reshape(()) if reduction == "none" else out
     _check_classes(input, target)
-    if weight is None and not label_smoothing:
-        return words.cross_entropy(input, target, ignore_index=ignore_index, reduction=reduction)
+    if weight is None:
+        options = {"ignore_index": ignore_index, "reduction": reduction}
+        if label_smoothing and input.array.shape[1]:
+            return words.smoothed_cross_entropy(input, target, label_smoothing=label_smoothing, **options)
+        return words.cross_entropy(input, target, **options)
     log_p = words.log_softmax(input, axis=(1,))
     loss = nll_loss(log_p, target, weight, None, ignore_index, None, reduction)
     if not label_smoothing:
         return loss
-    smooth = -(log_p if weight is None else log_p * _along_classes(weight, input)).sum(1)
+    smooth = -(log_p * _along_classes(weight, input)).sum(1)
     smooth = _mean_of_counted(smooth, target, weight, ignore_index, reduction)
     return loss * (1 - label_smoothing) + smooth * (label_smoothing / input.shape[1])
 
@@ -171,14 +193,10 @@ def _along_classes(weight: Tensor, input: Tensor) -> Tensor:
     return weight.reshape((-1,) + (1,) * (input.ndim - axis - 1))
 
 
-def _mean_of_counted(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
+def _mean_of_counted(losses: Tensor, target: Tensor, weight: Tensor, ignore_index: int, reduction: str) -> Tensor:
     """Losses of rows reduced, rows with the ignored class left out; the mean is over the weights of the targets' classes."""
-    counted = target != ignore_index
-    losses = words.where(counted, losses, words.zeros_like(losses))
-    if reduction != "mean":
-        return reduced(losses, reduction)
-    counts = words.astype(counted, dtype=losses.dtype) if weight is None else _weights_of(weight, target, ignore_index)
-    return _mean(losses, counts)
+    losses = words.where(target != ignore_index, losses, words.zeros_like(losses))
+    return _mean(losses, _weights_of(weight, target, ignore_index)) if reduction == "mean" else reduced(losses, reduction)
 
 
 def _mean(losses: Tensor, counts: Tensor) -> Tensor:

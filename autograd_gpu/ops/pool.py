@@ -132,13 +132,20 @@ def _windows(
     name: str, dims: int, shape: tuple[int, ...], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple:
     """The windows that a call asks for."""
+    given = [tuple(x) if x.__class__ is list else x for x in (kernel, stride, padding, dilation)]
+    return _read(name, dims, shape, *given, bool(ceil_mode))
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _read(
+    name: str, dims: int, shape: tuple[int, ...], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple:
     kernel = sizes(name, "kernel_size", kernel, dims)
-    stride = kernel if stride is None or stride == () or stride == [] else sizes(name, "stride", stride, dims)
+    stride = kernel if stride is None or stride == () else sizes(name, "stride", stride, dims)
     padding, dilation = sizes(name, "padding", padding, dims), sizes(name, "dilation", dilation, dims)
-    return _planned(name, shape, kernel, stride, padding, dilation, bool(ceil_mode))
+    return _planned(name, shape, kernel, stride, padding, dilation, ceil_mode)
 
 
-@lru_cache(maxsize=1024)
 def _planned(
     name: str,
     shape: tuple[int, ...],

@@ -17,14 +17,10 @@ IN_PLACE: tuple[str, ...] = ()
 
 # NOTE [Rules of recurrent layers]
 #     A layer's op gives out what it keeps of its steps, so its rule is an expression of inputs and outputs that can be
-#     differentiated again: the loop over the steps from the last to the first, in words. Over arrays, and where nothing but the
-#     states has a gradient, which is always so at first order, the vocabulary's own backward takes its place; tests prove them
-#     equal. `_call` tells the engine to make no zeros for outputs without a gradient: most have none.
-
-
-def _fused(xp: Any, g: Sequence[Any], states: int) -> bool:
-    """Whether the vocabulary's backward can be asked: for arrays, if only the first `states` outputs have gradients."""
-    return xp is not words and all(d is None for d in g[states:])
+#     differentiated again: the loop over the steps from the last to the first, in words. It stands below for each kind of layer
+#     as `_rnn_by_words` and so on. The word `rnn_layer_backward` is that loop for Tensors; for arrays the vocabulary has a faster
+#     one, and tests prove them equal. It knows only of gradients of the states: that of what is kept, which a second derivative
+#     may have, goes through the loop in words. `_call` tells the engine to make no zeros for outputs without a gradient.
 
 
 @primitive(lambda xp, g, y, relu, sizes, reverse, dx, *inputs: _rnn_inputs(xp, g, y, relu, sizes, reverse, dx, *inputs),
@@ -109,7 +105,7 @@ class _Steps:
         return found
 
 
-def _unrolled(xp: Any, cell: Callable, steps: _Steps, y: Any, gy: Any, gh: Any, inputs: Sequence[Any]) -> list[Any]:
+def _unrolled(xp: Any, cell: Callable, steps: _Steps, y: Any, gy: Any, gh: Any, dx: bool, inputs: Sequence[Any]) -> list[Any]:
     """The gradients of x, w_ih, w_hh, b_ih, b_hh, h0.
 
     cell(k, dh, h) -> of the step k, given the gradient of its state and the state before it: the gradients of its linear parts
@@ -129,7 +125,7 @@ def _unrolled(xp: Any, cell: Callable, steps: _Steps, y: Any, gy: Any, gh: Any, 
     d_input, d_state = steps.rows(of_input[::-1]), steps.rows(of_state[::-1])
     rows = x if x.ndim == 2 else xp.reshape(x, shape=(x.shape[0] * x.shape[1], x.shape[2]))
     return [
-        xp.reshape(xp.matmul(d_input, w_ih), shape=tuple(x.shape)),
+        xp.reshape(xp.matmul(d_input, w_ih), shape=tuple(x.shape)) if dx else None,
         xp.matmul(xp.mT(d_input), rows),
         xp.matmul(xp.mT(d_state), steps.rows(befores)),
         None if b_ih is None else xp.sum(d_input, axis=0),
@@ -142,11 +138,9 @@ def _plus(a: Any, b: Any) -> Any:
     return a if b is None else a + b
 
 
-def _rnn_inputs(
+def _rnn_by_words(
     xp: Any, g: Sequence[Any], y: Any, relu: bool, sizes: Any, reverse: bool, dx: bool, *inputs: Any
 ) -> Sequence[Any]:
-    if _fused(xp, g, 2):
-        return xp.rnn_layer_backward(y, *inputs, *g, relu=relu, sizes=sizes, reverse=reverse, dx=dx)
     steps = _Steps(xp, inputs[0], sizes, reverse)
     states = steps.of(y)
 
@@ -155,15 +149,13 @@ def _rnn_inputs(
         d = dh * xp.astype(out > 0, dtype=dh.dtype) if relu else dh - dh * out * out
         return d, d, None
 
-    return _unrolled(xp, cell, steps, y, *g, [_given(x) for x in inputs])
+    return _unrolled(xp, cell, steps, y, *g, dx, [_given(x) for x in inputs])
 
 
-def _lstm_inputs(
+def _lstm_by_words(
     xp: Any, g: Sequence[Any], y: Any, kept: Any, sizes: Any, reverse: bool, dx: bool, *inputs: Any
 ) -> Sequence[Any]:
     gy, gh, gc, gk = g
-    if _fused(xp, g, 3):
-        return xp.lstm_layer_backward(y, kept, *inputs, gy, gh, gc, sizes=sizes, reverse=reverse, dx=dx)
     *inputs, c0, w_hr = [_given(x) for x in inputs]
     steps = _Steps(xp, inputs[0], sizes, reverse)
     blocks, gks = steps.kept(kept), None if gk is None else steps.kept(gk)
@@ -192,7 +184,7 @@ def _lstm_inputs(
         d = xp.cat(di * (i - i * i), df * (f - f * f), dg - dg * gate * gate, do * (o - o * o), axis=1)
         return d, d, None
 
-    found = _unrolled(xp, cell, steps, y, gy, gh, inputs)
+    found = _unrolled(xp, cell, steps, y, gy, gh, dx, inputs)
     if gks is not None:
         dc = dc + gks[0][0]
     found.append(None if c0 is None else dc)
@@ -200,10 +192,10 @@ def _lstm_inputs(
     return found
 
 
-def _gru_inputs(xp: Any, g: Sequence[Any], y: Any, kept: Any, sizes: Any, reverse: bool, dx: bool, *inputs: Any) -> Sequence[Any]:
+def _gru_by_words(
+    xp: Any, g: Sequence[Any], y: Any, kept: Any, sizes: Any, reverse: bool, dx: bool, *inputs: Any
+) -> Sequence[Any]:
     gy, gh, gk = g
-    if _fused(xp, g, 2):
-        return xp.gru_layer_backward(y, kept, *inputs, gy, gh, sizes=sizes, reverse=reverse, dx=dx)
     steps = _Steps(xp, inputs[0], sizes, reverse)
     blocks = steps.kept(kept)
     gks = None if gk is None else steps.kept(gk)
@@ -218,7 +210,40 @@ def _gru_inputs(xp: Any, g: Sequence[Any], y: Any, kept: Any, sizes: Any, revers
         dr, dz = dr * (r - r * r), dz * (z - z * z)
         return xp.cat(dr, dz, dn, axis=1), xp.cat(dr, dz, dq, axis=1), dh * z
 
-    return _unrolled(xp, cell, steps, y, gy, gh, [_given(x) for x in inputs])
+    return _unrolled(xp, cell, steps, y, gy, gh, dx, [_given(x) for x in inputs])
+
+
+def _rnn_inputs(xp: Any, g: Sequence[Any], y: Any, relu: bool, sizes: Any, reverse: bool, dx: bool, *inputs: Any) -> Any:
+    return xp.rnn_layer_backward(y, *inputs, *g, relu=relu, sizes=sizes, reverse=reverse, dx=dx)
+
+
+def _lstm_inputs(xp: Any, g: Sequence[Any], y: Any, kept: Any, sizes: Any, reverse: bool, dx: bool, *inputs: Any) -> Any:
+    *states, of_kept = g
+    if of_kept is not None:
+        return _lstm_by_words(xp, g, y, kept, sizes, reverse, dx, *inputs)
+    return xp.lstm_layer_backward(y, kept, *inputs, *states, sizes=sizes, reverse=reverse, dx=dx)
+
+
+def _gru_inputs(xp: Any, g: Sequence[Any], y: Any, kept: Any, sizes: Any, reverse: bool, dx: bool, *inputs: Any) -> Any:
+    *states, of_kept = g
+    if of_kept is not None:
+        return _gru_by_words(xp, g, y, kept, sizes, reverse, dx, *inputs)
+    return xp.gru_layer_backward(y, kept, *inputs, *states, sizes=sizes, reverse=reverse, dx=dx)
+
+
+def _backward_words() -> None:
+    words.rnn_layer_backward = lambda y, *rest, relu, sizes, reverse, dx: _rnn_by_words(
+        words, rest[-2:], y, relu, sizes, reverse, dx, *rest[:-2]
+    )
+    words.lstm_layer_backward = lambda y, kept, *rest, sizes, reverse, dx: _lstm_by_words(
+        words, (*rest[-3:], None), y, kept, sizes, reverse, dx, *rest[:-3]
+    )
+    words.gru_layer_backward = lambda y, kept, *rest, sizes, reverse, dx: _gru_by_words(
+        words, (*rest[-2:], None), y, kept, sizes, reverse, dx, *rest[:-2]
+    )
+
+
+_backward_words()
 
 
 # -- calls of a layer --------------------------------------------------------------------------------------------------------

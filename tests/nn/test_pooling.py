@@ -124,6 +124,32 @@ def test_layouts(order: str) -> None:
     assert (np.argsort(back.strides)[0] == 1) == (order == "channels last")
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_large_arrays(order: str) -> None:
+    """Those go other ways than small ones: plane by plane, some at once."""
+    x = np.random.default_rng(0).integers(-4, 5, (9, 16, 24, 26)).astype("float32")
+    for kernel, options in ((2, {}), (3, {"stride": 2, "padding": 1}), (2, {"stride": 1}), ((3, 2), {"stride": 3}), (5, {})):
+        compare(
+            lambda t, k=kernel, o=options: ag.max_pool2d(t, k, **o),
+            lambda t, k=kernel, o=options: torch.nn.functional.max_pool2d(t, k, **o),
+            x,
+            order,
+        )
+    for kernel, options in ((2, {}), (3, {"stride": 2, "padding": 1})):
+        compare(
+            lambda t, k=kernel, o=options: ag.max_pool1d(t, k, **o),
+            lambda t, k=kernel, o=options: torch.nn.functional.max_pool1d(t, k, **o),
+            x[..., 0].repeat(4, axis=0),
+            order,
+        )
+        compare(
+            lambda t, k=kernel, o=options: ag.max_pool3d(t, k, **o),
+            lambda t, k=kernel, o=options: torch.nn.functional.max_pool3d(t, k, **o),
+            x.reshape(9, 4, 4, 24, 26),
+            order,
+        )
+
+
 def test_integers() -> None:
     x = np.random.default_rng(0).integers(-9, 9, (2, 3, 7, 6))
     options = {"stride": 2, "padding": 1}

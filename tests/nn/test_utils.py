@@ -186,3 +186,23 @@ def test_functional_call_refuses():
     assert net.weight is weight
     with pytest.raises(RuntimeError, match=r"missing \['bias'\]"):
         nn.utils.stateless.functional_call(net, {"weight": ag.ones(2, 2)}, ag.ones(1, 2), strict=True)
+
+
+@pytest.mark.parametrize("kind", ["Conv2d", "ConvTranspose2d", "Linear"])
+@pytest.mark.parametrize("affine", [True, False])
+def test_folding_a_batch_norm(kind, affine):
+    rng = np.random.default_rng(0)
+    layer = nn.Linear(3, 4) if kind == "Linear" else getattr(nn, kind)(3, 4, 3, bias=affine)
+    bn = (nn.BatchNorm1d if kind == "Linear" else nn.BatchNorm2d)(4, affine=affine)
+    for t in (bn.running_mean, bn.running_var, *bn.parameters()):
+        t.data.copy_(ag.tensor(rng.uniform(0.5, 2, 4).astype("float32")))
+    x = ag.tensor(rng.normal(size=(2, 3) if kind == "Linear" else (2, 3, 5, 5)).astype("float32"))
+    with pytest.raises(AssertionError, match="Fusion only for eval"):
+        nn.utils.fuse_linear_bn_eval(layer, bn)
+    layer.eval(), bn.eval()
+    if kind == "Linear":
+        fused = nn.utils.fuse_linear_bn_eval(layer, bn)
+    else:
+        fused = nn.utils.fuse_conv_bn_eval(layer, bn, transpose=kind != "Conv2d")
+    np.testing.assert_allclose(fused(x).detach().numpy(), bn(layer(x)).detach().numpy(), rtol=1e-4, atol=1e-5)
+    assert isinstance(fused.bias, nn.Parameter) and fused.weight.requires_grad and fused is not layer

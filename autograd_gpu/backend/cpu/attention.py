@@ -47,12 +47,13 @@ class _Call:
         all scores. The last rows come first: with a causal mask they see the most keys."""
         queries, keys = self.queries, self.keys
         step = queries if queries * keys <= _BLOCK else max(16, _BLOCK // keys)
-        if self.causal and not self.p:  # a block of dropout has whole matrices, or rows of one: its numbers follow each other
+        if self.causal and not self.p:
             step = min(step, _ROWS)
+        alone = self.p and step < queries  # numbers of the stream are drawn for whole matrices, or for rows of one
         for start in range(0, queries, step)[::-1]:
             stop = min(start + step, queries)
             rows, seen = slice(start, stop), min(keys, stop) if self.causal else keys
-            for index, i in self._matrices((stop - start) * seen):
+            for index, i in self._matrices(_BLOCK + 1 if alone else (stop - start) * seen):
                 yield index, rows, seen, i * queries * keys + start * keys
 
     def _matrices(self, size: int) -> Iterator[tuple[tuple, int]]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from . import columns as _columns
-from .columns import Columns, _even, first, gram, last, split_groups, times, windows_of
+from .columns import Columns, _even, first, gram, last, repeated, split_groups, times, windows_of
 from .linalg import FULL
 from .reduce import _is_half, _ones, _wide_sum
 
@@ -63,7 +63,7 @@ def _correlate(x: Any, filters: Any, bias: Any, out: Any, step: _Sizes, dilation
     factor = columns.factor(filters, bias)
     if columns.ones:
         bias = None
-    repeated = None if bias is None else np.tile(bias, sizes[-1])
+    bias_line = None if bias is None else repeated(bias, sizes[-1]).reshape(-1)
     dense = out.flags.c_contiguous
     for place, matrix in columns:
         target = out[place]
@@ -72,10 +72,10 @@ def _correlate(x: Any, filters: Any, bias: Any, out: Any, step: _Sizes, dilation
         else:
             done = target.reshape(-1, groups, many) if dense else np.empty((matrix.shape[1], groups, many), out.dtype)
             np.matmul(matrix, factor, out=done.swapaxes(0, 1))
-        if repeated is not None:
+        if bias_line is not None:
             line = target.shape[-2] * target.shape[-1]  # of one dimension, blocks are pieces
             lines = done.reshape(-1, line)
-            np.add(lines, repeated[:line], lines)
+            np.add(lines, bias_line[:line], lines)
         if not dense:
             target[...] = done.reshape(target.shape)
 
@@ -86,7 +86,7 @@ def _by_offsets(x: Any, filters: Any, bias: Any, out: Any, step: _Sizes, dilatio
     columns = Columns(x, tuple(kernel), out.shape[1:-1], step, dilation, before, channels, width=3 * channels)
     columns.flat = False
     rows = np.tile(filters.reshape(channels, -1).T, out.shape[-2]).reshape(-1, out.shape[-2], channels)
-    repeated = None if bias is None else np.tile(bias, out.shape[-2]).reshape(rows.shape[1:])
+    bias_line = None if bias is None else repeated(bias, out.shape[-2])
     dense = out.flags.c_contiguous
     for place, windows in columns.views():
         target = out[place]
@@ -98,8 +98,8 @@ def _by_offsets(x: Any, filters: Any, bias: Any, out: Any, step: _Sizes, dilatio
                 np.add(total, np.multiply(seen, rows[k, :m], part), total)
             else:
                 np.multiply(seen, rows[k, :m], total)
-        if repeated is not None:
-            np.add(total, repeated[:m], total)
+        if bias_line is not None:
+            np.add(total, bias_line[:m], total)
         if not dense:
             target[...] = total
 
@@ -206,7 +206,7 @@ def _lay_down(g: Any, filters: Any, bias: Any, out: Any, stride: _Sizes, padding
     images = _even(n, max(_columns._BLOCK // (prod(counts) * factor.shape[2] * groups * out.itemsize), 1))
     block = np.zeros((images, *around, channels), out.dtype)
     windows = split_groups(windows_of(block, counts, kernel, stride, dilation), groups)
-    repeated = None if bias is None else np.tile(bias, sizes[-1]).reshape(sizes[-1], channels)
+    bias_line = None if bias is None else repeated(bias, sizes[-1])
     for start in range(0, n, images):
         slope = g[start : start + images].reshape(-1, groups, many)
         m = len(slope) // prod(counts)
@@ -224,10 +224,10 @@ def _lay_down(g: Any, filters: Any, bias: Any, out: Any, stride: _Sizes, padding
                 np.add(place, done[(0, slice(None), *[slice(None)] * d, *offset)], place)
         target = out[start : start + m]
         inner = block[(slice(0, m), *cropped)]
-        if repeated is None:
+        if bias_line is None:
             target[...] = inner
         else:
-            np.add(inner, repeated, target)
+            np.add(inner, bias_line, target)
 
 
 # -- words -------------------------------------------------------------------------------------------------------------------

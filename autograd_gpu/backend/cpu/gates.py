@@ -142,4 +142,5 @@ def bias_by_gate(b: Any, n: int, order: Sequence[int], scale: Sequence[float]) -
 
 
 def added(a: Any, b: Any) -> Any:
+    """a + b, where either may be None."""
     return b if a is None else a if b is None else a + b

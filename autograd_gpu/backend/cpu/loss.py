@@ -148,11 +148,12 @@ def cross_entropy_backward(
     ignore_index: int = -100,
     reduction: str = "mean",
     residue: Any = None,
+    label_smoothing: float = 0.0,
 ) -> Any:
-    """The rule of `cross_entropy`: (softmax - one-hot) times what each row gets of g."""
+    """The rule of `cross_entropy`: (softmax - one-hot) times what each row gets of g; and of `smoothed_cross_entropy`."""
     if residue is not None:
         return ((residue if g.item() == 1 else np.multiply(residue, g)),)
-    c = _constants(input.shape, input.dtype, reduction, ignore_index)
+    c = None if label_smoothing else _constants(input.shape, input.dtype, reduction, ignore_index)
     if c is not None:
         hot = _hot_rows(c, target)
         if hot is not None:
@@ -161,7 +162,9 @@ def cross_entropy_backward(
             return ((out if g.item() == 1 else np.multiply(out, g, out)),)
     rows, places, counted = _to_rows(input, target, ignore_index)
     out = _softmax(rows, _ones(rows.shape[1], rows.dtype), np.ones((), rows.dtype))
-    out.ravel()[places] -= 1
+    out.ravel()[places] -= 1 - label_smoothing
+    if label_smoothing:
+        out -= label_smoothing / rows.shape[1]
     share = np.asarray(g, out.dtype).reshape(-1, 1)
     if reduction == "mean":
         share = share / out.dtype.type(len(out) if counted is None else np.count_nonzero(counted))
@@ -173,6 +176,20 @@ def cross_entropy_backward(
         moved = (input.shape[0], *input.shape[2:], input.shape[1])
         out = np.moveaxis(out.reshape(moved), -1, 1)
     return (out.astype(input.dtype, copy=False),)
+
+
+def smoothed_cross_entropy(
+    input: Any, target: Any, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float
+) -> Any:
+    """The forward of `smoothed_cross_entropy`: the logarithm of the sum of exponentials, less the mean of logits that the
+    smoothed target asks for."""
+    rows, places, counted = _to_rows(input, target, ignore_index)
+    rows = rows - np.maximum.reduce(rows, axis=1, keepdims=True, initial=-np.inf)
+    ones = _ones(rows.shape[1], rows.dtype)
+    losses = np.log(np.exp(rows).dot(ones))
+    losses -= rows.ravel()[places] * (1 - label_smoothing)
+    losses -= rows.dot(ones) * (label_smoothing / rows.shape[1])
+    return _reduce(losses, counted, target.shape, reduction, input.dtype)
 
 
 def nll_loss(input: Any, target: Any, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -225,5 +242,6 @@ LOSSES = {
     "binary_cross_entropy": (binary_cross_entropy, binary_cross_entropy_backward),
     "cross_entropy": (cross_entropy, cross_entropy_backward),
     "nll_loss": (nll_loss, None),
+    "smoothed_cross_entropy": (smoothed_cross_entropy, cross_entropy_backward),
     "mse_loss": (mse_loss, None),
 }

@@ -53,6 +53,13 @@ def _apart(window: _Window) -> bool:
     return stride > (kernel - 1) * dilation or size == 1
 
 
+@lru_cache(maxsize=1024)
+def _coverage(windows: tuple, shape: tuple[int, ...]) -> tuple[bool, bool]:
+    """Whether no element lies in two windows, and whether moreover each lies in one."""
+    apart = all(map(_apart, windows))
+    return apart, apart and all([shape[w[0]] == w[1] * w[5] and w[2] == w[1] and not w[3] for w in windows])
+
+
 def _along(axis: int, part: slice) -> tuple:
     return (*(slice(None),) * axis, part)
 
@@ -187,9 +194,9 @@ def _quarters(x: Any, windows: tuple, kind: Any) -> tuple[Any, Any]:
     (a, *_, rows), (b, *_, columns) = windows
     out = _like(x, (*x.shape[:a], rows, columns, *x.shape[b + 1 :]), x.dtype)
     which = _like(x, out.shape, kind)
-    first = max(range(x.ndim), key=lambda i: abs(x.strides[i]))
+    first = 0 if x.flags.c_contiguous else max(range(x.ndim), key=lambda i: abs(x.strides[i]))
     n = x.shape[first]
-    step = n if first in (a, b) else max(1, 100 * _BLOCK * n // max(x.size, 1))
+    step = n if first in (a, b) else max(1, 6 * _BLOCK * n // max(x.size, 1))
     lead = (slice(None),) * a
     across = [slice(i, i + 2 * columns - 1, 2) for i in (0, 1)]
     down = [slice(i, i + 2 * rows - 1, 2) for i in (0, 1)]
@@ -215,10 +222,9 @@ def max_pool_back(g: Any, offsets: Any, *, windows: tuple, shape: tuple[int, ...
         laid = _like(offsets, g.shape, g.dtype)
         laid[...] = g
         g = laid
-    apart = all(map(_apart, windows))
-    covered = apart and all([shape[w[0]] == w[1] * w[5] and w[2] == w[1] and not w[3] for w in windows])
+    apart, covered = _coverage(windows, shape)
     out = _like(offsets, shape, g.dtype, np.empty if covered else np.zeros)
-    planes = _planes(windows, offsets, g, out) if out.size else None
+    planes = _planes(windows, offsets, g, out) if g.size > 4096 else None
     if planes is not None and not apart:
         _scatter(*planes, windows)
     elif planes is not None and covered and planes[0].shape[3] >= 8 and [w[1] for w in windows] == [2, 2]:
@@ -360,8 +366,8 @@ def average_pool_back(g: Any, *, windows: tuple, shape: tuple[int, ...], counts_
     g = g / _counts(windows, shape, counts_padding, divisor, g.dtype)
     for window in reversed(_outer_first(g, windows)):
         axis = window[0]
-        n, apart = shape[axis], _apart(window)
-        covered = apart and n == window[1] * window[5] and window[2] == window[1] and not window[3]
+        n = shape[axis]
+        apart, covered = _coverage((window,), shape)
         out = _like(g, _resized(g, axis, n), g.dtype, np.empty if covered else np.zeros)
         for _, some, part in _taps(window, n):
             if apart:

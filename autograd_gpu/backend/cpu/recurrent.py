@@ -174,7 +174,7 @@ def lstm_layer(
         write_inputs(rows, by_gate(w_ih, _ORDER, _HALVED), sizes, reverse, kept[:-1, 1:])
         h, products = None if h0 is None else h0[: sizes[0]], Products(by_gate(w_hh, _ORDER, _HALVED), most)
         bias = bias_by_gate(added(b_ih, b_hh), most, _ORDER, _HALVED)
-        if bias is not None and kept.size < _FEW:
+        if bias is not None and kept.size < _FEW and sizes[0] == sizes[-1]:
             np.add(kept[:-1, 1:], bias, out=kept[:-1, 1:])
             bias = None
     projection = None if w_hr is None else by_gate(w_hr, (0,), (1,))[0]
@@ -288,7 +288,7 @@ def gru_layer(x: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, h0: Any, *, si
         write_inputs(rows, by_gate(w_ih, order, halved), sizes, reverse, kept[:, :3])
         products = Products(by_gate(w_hh, order, halved), most)
         bias, bias_ih = bias_by_gate(b_hh, most, order, halved), bias_by_gate(b_ih, most, order, halved)
-        if bias_ih is not None and kept.size < _FEW:
+        if bias_ih is not None and kept.size < _FEW and sizes[0] == sizes[-1]:
             np.add(kept[:, :3], bias_ih, out=kept[:, :3])
             bias_ih = None
     half = np.array(0.5, dtype)

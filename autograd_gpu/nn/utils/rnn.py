@@ -160,9 +160,7 @@ def pack_padded_sequence(
     if not lengths or min(lengths) <= 0:
         raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
     if max(lengths) > steps:
-        raise RuntimeError(
-            f"a sequence of length {max(lengths)} does not fit in the {steps} steps of {list(input.shape)}"
-        )
+        raise RuntimeError(f"a sequence of length {max(lengths)} does not fit in the {steps} steps of {list(input.shape)}")
     order = sorted(range(batch), key=lambda b: -lengths[b])
     if enforce_sorted and any(a < b for a, b in zip(lengths, lengths[1:])):  # noqa: B905 (each with its next)
         raise RuntimeError(
@@ -236,9 +234,7 @@ def pad_sequence(
     padded = []
     for s in sequences:
         if s.shape[1:] != rest:
-            raise RuntimeError(
-                f"sequences differ in more than their length: {list(sequences[0].shape)} and {list(s.shape)}"
-            )
+            raise RuntimeError(f"sequences differ in more than their length: {list(sequences[0].shape)} and {list(s.shape)}")
         if len(s) < longest:
             padding = full((longest - len(s), *rest), padding_value, dtype=s.dtype, device=s.device)
             s = words.cat(*((s, padding) if padding_side == "right" else (padding, s)), axis=0)
