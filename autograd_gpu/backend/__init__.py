@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -50,10 +52,11 @@ class Device:
 
 CPU = Device("cpu")
 
-_speakers: dict[type, ModuleType] = {np.ndarray: cpu}
+_speakers: dict[type, Any] = {np.ndarray: cpu}
+apart = [False]  # whether there are several CUDA devices; known once CUDA is used. See gpu.guard NOTE [Several devices]
 
 
-def of(kind: type) -> ModuleType:
+def of(kind: type) -> Any:
     """The vocabulary of arrays of type `kind`.
 
     Raises TypeError for a type that is no array of a device this package knows."""
@@ -62,7 +65,8 @@ def of(kind: type) -> ModuleType:
     except KeyError:
         pass
     if kind.__module__.partition(".")[0] == "cupy" and kind.__name__ == "ndarray":  # then it is imported already
-        return _gpu()
+        _gpu()
+        return _speakers[kind]
     raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not an array type that autograd_gpu computes with") from None
 
 
@@ -75,9 +79,36 @@ def _gpu() -> ModuleType:
     import cupy
 
     from . import gpu
+    from .gpu.guard import everywhere, several_devices
 
-    _speakers[cupy.ndarray] = gpu
+    apart[0] = several_devices()
+    _speakers[cupy.ndarray] = everywhere(gpu) if apart[0] else gpu
     return gpu
+
+
+def beside(array: Any) -> Any:
+    """The vocabulary that makes arrays on the device of `array`, and not, as that of its kind, on the current one."""
+    xp = of(array.__class__)
+    return xp if xp is cpu or not apart[0] else vocabulary(xp.device_of(array))
+
+
+def go_to(array: Any) -> None:
+    """Make the CUDA device of an array, or of those in a list, the current one. Only needed where devices are `apart`."""
+    from .gpu.guard import go_to
+
+    go_to(array)
+
+
+@contextmanager
+def coming_back() -> Iterator[None]:
+    """Whatever device is made the current one within: afterwards it is the one that was."""
+    import cupy
+
+    before = cupy.cuda.runtime.getDevice()
+    try:
+        yield
+    finally:
+        cupy.cuda.runtime.setDevice(before)
 
 
 class _Elsewhere:
@@ -115,9 +146,11 @@ def vocabulary(device: Device) -> Any:
         return cpu
     if device.type != "cuda":
         raise RuntimeError(f"device '{device}' is not available: tensors lie on the CPU or on a CUDA device")
-    gpu = _gpu()
+    _gpu()
     if device.index is None or device.index == current_index():
-        return gpu
+        import cupy
+
+        return _speakers[cupy.ndarray]
     reason = why_not(device.index)
     if reason is not None:
         raise RuntimeError(f"device '{device}' is not available: {reason}")
@@ -146,5 +179,7 @@ def move(array: Any, device: Device) -> Any:
         return array
     there = vocabulary(device)
     if here.type == device.type == "cuda":
-        return there.clone(array)  # from one device to another
+        from .gpu.guard import brought
+
+        return brought(array, current_index() if device.index is None else device.index)
     return there.from_host(of(array.__class__).to_host(array), device)

@@ -13,7 +13,8 @@ NOTE [Launching]
     4. What is compiled is kept on disk by CuPy, under a hash of source, options, architecture and compiler, written to a
        temporary file that is then renamed. Included headers of ours are put into the text, because CuPy's hash does not see
        into them.
-    5. AUTOGRAD_GPU_LAUNCH_BLOCKING=1 waits for each kernel, so that its error is raised where it was launched.
+    5. AUTOGRAD_GPU_LAUNCH_BLOCKING=1 waits for each kernel here, and in `gpu.guard` for each op, so that an error is raised
+       where it was made.
 """
 
 from __future__ import annotations
@@ -300,7 +301,7 @@ def _launcher(name: str, parameters: list[Parameter], raw: Callable) -> Callable
         f"    raw(grid, block, ({''.join(v + ', ' for v in values)}), shared_mem=shared)",
     ]
     if BLOCKING:
-        scope["wait"] = lambda: _wait(name)
+        scope["wait"] = lambda: wait(name)
         lines.append("    wait()")
     exec("\n".join(lines), scope)
     launch = scope["launch"]
@@ -329,7 +330,8 @@ def _kind(value: Any) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _wait(name: str) -> None:
+def wait(name: str) -> None:
+    """Wait for what the current stream was given. Raises RuntimeError, with `name` in it, if it failed."""
     import cupy
 
     try:

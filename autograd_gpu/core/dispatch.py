@@ -153,14 +153,17 @@ def shapes(arrays: Sequence[Any], mask: int, shape: tuple[int, ...]) -> tuple | 
 # -- inputs that are not yet what the op takes ---------------------------------------------------------------------------
 
 _constants: dict[tuple, Tensor] = {}
+_ON_CPU = backend.cpu.zeros((), np.float32)
 
 
-def constant(value: Any, dtype: Any, xp: Any) -> Tensor:
-    """A Python number as a Tensor without dimensions. The last few thousand are kept, for `x * 2` comes again and again."""
-    key = (value, dtype, xp if xp is backend.cpu else backend.current_index())
+def constant(value: Any, dtype: Any, like: Any) -> Tensor:
+    """A Python number as a Tensor without dimensions, on the device of the array `like`. The last few thousand are kept, for
+    `x * 2` comes again and again."""
+    kind = like.__class__
+    key = (value, dtype, kind if kind is np.ndarray else (kind, backend.device_of(like).index))
     if value and key in _constants:  # not zero: 0.0 and -0.0 are equal keys
         return _constants[key]
-    t = Tensor(xp.asarray(value, dtype))
+    t = Tensor(backend.beside(like).asarray(value, dtype))
     if value:
         if len(_constants) > 4096:
             _constants.clear()
@@ -176,7 +179,7 @@ def _with_number(op: Op, inputs: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
             if (kind is float or kind is int) and isinstance(x, Tensor):
                 dtype = x.array.dtype
                 if dtype.kind in "fV" or (kind is int and dtype.kind == "i" and -128 <= inputs[k] < 128):  # fits in any
-                    number = constant(inputs[k], dtype, backend.of(x.array.__class__))
+                    number = constant(inputs[k], dtype, x.array)
                     return (x, number) if k else (number, x)
     return None
 
@@ -195,7 +198,7 @@ def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
     inputs = [x.item() if isinstance(x, np.generic) else x for x in inputs]  # NumPy's scalars are weak, as Python's numbers
     if first is None and not all(isinstance(x, NUMBERS) for x in inputs):
         _refuse(op, inputs)
-    xp = backend.cpu if first is None else backend.of(first.array.__class__)
+    like = _ON_CPU if first is None else first.array
     lifted: list[Tensor] = []
     for i, x in enumerate(inputs):
         if isinstance(x, Tensor):
@@ -205,7 +208,7 @@ def _lift(op: Op, inputs: Sequence[Any]) -> list[Tensor]:
         elif isinstance(x, NUMBERS):
             among = [inputs[j] for j in op.promoted] if i in op.promoted else [x]
             dtype = result_type([y.array if isinstance(y, Tensor) else y for y in among if y is not None])
-            lifted.append(constant(_wrapped(x, dtype), dtype, xp))
+            lifted.append(constant(_wrapped(x, dtype), dtype, like))
         else:
             _refuse(op, inputs)
     return lifted

@@ -32,12 +32,21 @@ from .tensor import Tensor
 
 
 def run(
-    roots: list[tuple[Any, Any]], retain: bool | None, create: bool, only: set | None = None, catch: set | None = None
+    roots: list[tuple[Any, Any]],
+    retain: bool | None,
+    create: bool,
+    only: set | None = None,
+    catch: set | None = None,
+    apart: bool = False,
 ) -> dict:
     """Pull the gradients of `roots`, pairs (node, gradient), back through the graph.
 
     only    the nodes to visit; None: all
-    catch   nodes whose gradient is returned, in a dict; a leaf among them does not accumulate it"""
+    catch   nodes whose gradient is returned, in a dict; a leaf among them does not accumulate it
+    apart   for calls from here: there are several CUDA devices, and that of each gradient is made the current one"""
+    if backend.apart[0] and not apart:
+        with backend.coming_back():
+            return run(roots, retain, create, only, catch, True)
     caught: dict[Any, Any] = {}
     pending: dict[int, list] = {}
     heap: list[int] = []
@@ -54,6 +63,8 @@ def run(
                 break
             node, g, _ = entry = pending.pop(-heappop(heap))
             waiting = -heap[0] if heap else 0
+        if apart:
+            _go_to(g)
         if node.__class__ is not Node or catch is not None:
             if entry is None:
                 entry = [node, g, False]
@@ -95,6 +106,8 @@ def run(
             g_edge = grads[i]
             if g_edge is None:
                 continue
+            if apart:
+                _go_to(g_edge)
             number = edge.number
             entry = pending.get(number)
             if entry is not None:
@@ -125,9 +138,13 @@ def run(
                 pending[newest] = [node, g, False]
                 heappush(heap, -newest)
                 node = g = None
-    while pending:
-        leaf, g, _ = pending.popitem()[1]
-        _accumulate(leaf, g, create)
+    if pending:
+        with _accumulating:
+            while pending:
+                leaf, g, _ = pending.popitem()[1]
+                if apart:
+                    _go_to(g)
+                _accumulate(leaf, g, create)
     return caught
 
 
@@ -137,6 +154,11 @@ def _fit(xp: Any, grads: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
         g if shape is None or g is None or g.shape == shape else xp.sum_to(g, shape=shape)
         for g, shape in zip(grads, shapes, strict=True)
     ]
+
+
+def _go_to(g: Any) -> None:
+    """Make the CUDA device of a gradient, or of a list of them, the current one."""
+    backend.go_to([x.array if isinstance(x, Tensor) else x for x in (g if g.__class__ is list else [g])])
 
 
 def _passed_before(node: Node) -> RuntimeError:
@@ -154,6 +176,8 @@ def _add(roots: list[tuple[Any, Any]], pending: dict, heap: list) -> None:
             pending[node.number] = [node, g, False]
             heappush(heap, -node.number)
         else:
+            if backend.apart[0]:
+                _go_to(g)
             entry[1] = entry[1] + g
 
 
@@ -178,7 +202,10 @@ def _special(entry: list, pending: dict, heap: list, create: bool, only: set | N
             return False
     elif isinstance(node, Leaf):
         g, entry[1] = entry[1], None
-        _accumulate(node, g, create)
+        with _accumulating:
+            _accumulate(node, g, create)
+        if node.after:
+            _call_hooks(node.after, create)
     if isinstance(node, Leaf):
         return False
     if node.__class__ is Output:
@@ -209,26 +236,23 @@ _accumulating = RLock()  # two threads may give gradients to one leaf
 
 
 def _accumulate(leaf: Leaf, g: Any, create: bool) -> None:
-    """Add a gradient to a leaf's. See NOTE [Owning a gradient]."""
-    with _accumulating:
-        old, tensor = leaf.grad, leaf.tensor()
-        if create:
-            leaf.grad = words.clone(g) if old is None else old + g
-        elif old is None:
-            if tensor is not None and (g.dtype is not tensor.array.dtype or g.__class__ is not tensor.array.__class__):
-                g = _fitted(g, tensor.array).copy()
-            elif g.base is not None or getrefcount(g) > _ALONE:
-                g = g.copy("K")
-            leaf.grad = old = _new(Tensor)
-            old.array, old.node = g, None
-        elif old.node is None:
-            array = old.array
-            array += _fitted(g, array)
-            touch(array, "backward")
-        else:
-            leaf.grad = Tensor(_fitted(old.array + g, old.array))
-    if leaf.after:
-        _call_hooks(leaf.after, create)
+    """Add a gradient to a leaf's; the caller holds `_accumulating`. See NOTE [Owning a gradient]."""
+    old, tensor = leaf.grad, leaf.tensor()
+    if create:
+        leaf.grad = words.clone(g) if old is None else old + g
+    elif old is None:
+        if tensor is not None and (g.dtype is not tensor.array.dtype or g.__class__ is not tensor.array.__class__):
+            g = _fitted(g, tensor.array).copy()
+        elif g.base is not None or getrefcount(g) > _ALONE:
+            g = g.copy("K")
+        leaf.grad = old = _new(Tensor)
+        old.array, old.node = g, None
+    elif old.node is None:
+        array = old.array
+        array += _fitted(g, array)
+        touch(array, "backward")
+    else:
+        leaf.grad = Tensor(_fitted(old.array + g, old.array))
 
 
 def _alone(g: Any) -> bool:
@@ -313,8 +337,8 @@ def _root(i: int, t: Tensor, g: Tensor | None, create: bool) -> tuple[Any, Any]:
             )
         one = _one(array)
         if create:
-            return node, Tensor(one.copy())  # the caller may write into it; and hooks may:
-        return node, one if node.__class__ is Node else one.copy()
+            return node, Tensor(backend.of(one.__class__).clone(one))  # the caller may write into it; and hooks may:
+        return node, one if node.__class__ is Node else backend.of(one.__class__).clone(one)
     if not isinstance(g, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g.array.shape != array.shape:
@@ -330,7 +354,7 @@ _ones: dict[Any, Any] = {}  # dtype -> a one that nobody can write into
 def _one(like: Any) -> Any:
     """Ones in the place and shape of `like`, of which there is a single element."""
     if like.ndim or like.__class__ is not np.ndarray:
-        return backend.of(like.__class__).ones(like.shape, like.dtype)
+        return backend.beside(like).ones(like.shape, like.dtype)
     one = _ones.get(like.dtype)
     if one is None:
         one = _ones[like.dtype] = np.ones((), like.dtype)

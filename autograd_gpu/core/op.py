@@ -145,8 +145,9 @@ class Lane:
 
     def __init__(self, op: Op, xp: Any):
         self.xp = xp
-        self.plain = getattr(xp, op.name) if op.is_word else partial(op.forward, xp)
+        self.plain = xp.guarded(getattr(xp, op.name) if op.is_word else partial(op.forward, xp), op.name)
         fused, _ = xp.fused.get(op.name, (None, None))
+        fused = fused and xp.guarded(fused, op.name)
         self.quick = fused or self.plain
         self.forward = self.plain if fused is None else _may_decline(fused, self.plain)
         self.plans = Plans(op, xp)
@@ -207,10 +208,11 @@ class Plan:
         active = op.active_rules(self.needed)
         self.names = saved_names(op, active)
         self.sources = [self._source(n) for n in self.names]
-        self.rules = [(rule.function, [self.names.index(n) for n in rule.names]) for rule in active]
+        self.rules = [(xp.guarded(rule.function, f"backward of {op.name}"), [self.names.index(n) for n in rule.names]) for rule in active]
         self.keep = self._compile_keep()
         self.rule: Callable | None = None
-        self.pull = self._compile_pull(active)
+        self.pull = xp.guarded(self._compile_pull(active), f"backward of {op.name}")
+        self.rule = self.rule and xp.guarded(self.rule, f"backward of {op.name}")
         if op.residue:  # comes behind what the rules name
             self.sources.append(("constant", None))
 
@@ -261,11 +263,13 @@ class Plan:
         given = ", ".join("*" + n if n == star else f"{n}={n}" for n in self.names)
         if self.op.residue:
             given += ", residue=residue"
-        kernel = f"(grads := fused(xp, g, needed, {given})) is NotImplemented"
+        least = getattr(fused, "least", 0)  # for fewer elements the rule is as fast
+        declined = "xp is words or " + f"g.size < {least} or " * bool(least)
+        declined += f"(grads := fused(xp, g, needed, {given})) is NotImplemented"
         if self.rule is not None:
             scope["rule"] = self.rule
-            self.rule = eval(f"lambda {head}: rule({head}) if xp is words or {kernel} else grads[0]", scope)
-        return eval(f"lambda {head}: plain({head}) if xp is words or {kernel} else grads", scope)
+            self.rule = eval(f"lambda {head}: rule({head}) if {declined} else grads[0]", scope)
+        return eval(f"lambda {head}: plain({head}) if {declined} else grads", scope)
 
     def pull_only(self, xp: Any, g: Any, saved: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
         """As `pull`, running only the rules of the wanted edges: None stands for the others."""

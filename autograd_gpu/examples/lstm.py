@@ -24,7 +24,7 @@ from autograd_gpu.nn import functional as F
 
 from .common import Report, Result, figure
 
-SEEN, AHEAD = 48, 20  # samples that a forecast starts from, and samples that it says
+SEEN, AHEAD = 48, 40  # samples that a forecast starts from, and samples that it says
 
 
 def mackey_glass(samples: int, every: float = 3.0, delay: float = 17.0, step: float = 0.1) -> np.ndarray:

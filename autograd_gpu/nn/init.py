@@ -128,7 +128,7 @@ def trunc_normal_(
         low, high = (0.5 * (1 + math.erf((x - mean) / std / math.sqrt(2))) for x in (a, b))
         wide = "float64" if tensor.array.dtype.itemsize == 8 else "float32"
         u = random.rand(tensor.array.shape, generator=generator, dtype=wide, device=tensor.device).array
-        xp = backend.of(u.__class__)
+        xp = backend.beside(u)
         u *= 2 * (high - low)
         u += 2 * low - 1
         x = xp.erfinv(u)  # the inverse of the distribution function

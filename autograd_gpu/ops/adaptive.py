@@ -153,7 +153,7 @@ def _largest(name: str, input: Tensor, output_size: Any, return_indices: bool) -
         made.append((axis, kernel, kernel, 0, 1, m))
     if not prod(size):
         input = words.reshape(input, shape=(*shape[:first], *size))
-        return (input, Tensor(backend.of(input.array.__class__).zeros(input.array.shape, int64))) if return_indices else input
+        return (input, Tensor(backend.beside(input.array).zeros(input.array.shape, int64))) if return_indices else input
     found = largest(input, tuple(made), return_indices)
     if not return_indices:
         return found

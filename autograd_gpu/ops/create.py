@@ -247,7 +247,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any 
 
 
 def _xp_like(t: Tensor, device: Any) -> Any:
-    return backend.of(t.array.__class__) if device is None else backend.vocabulary(place_of(device))
+    return backend.beside(t.array) if device is None else backend.vocabulary(place_of(device))
 
 
 def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -297,7 +297,7 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     >>> ag.polar(ag.tensor([2.0]), ag.tensor([0.0]))
     tensor([2.+0.j])
     """
-    xp = backend.of(abs.array.__class__)
+    xp = backend.beside(abs.array)
     return Tensor(_complex(abs, angle, abs.array * xp.cos(angle.array), abs.array * xp.sin(angle.array)))
 
 

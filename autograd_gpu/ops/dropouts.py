@@ -68,7 +68,7 @@ def _features(input: Tensor, p: float) -> Tensor:
     """For each channel of each sample (N, C, ...) 1 / (1 - p), or 0 with probability p, with the dimensions of input."""
     shape = input.array.shape
     shape = shape[:2] + (1,) * (len(shape) - 2)
-    xp = backend.of(input.array.__class__)
+    xp = backend.beside(input.array)
     return _dropped(Tensor(xp.ones(shape, input.array.dtype)), p)
 
 

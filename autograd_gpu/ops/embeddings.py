@@ -55,7 +55,7 @@ def _padding(padding_idx: int | None, rows: int) -> int | None:
 
 def _renormalize(weight: Tensor, input: Tensor, max_norm: float, norm_type: float) -> None:
     """Scale in place those rows among the wanted whose norm is more than `max_norm`."""
-    xp = backend.of(weight.array.__class__)
+    xp = backend.beside(weight.array)
     if not input.array.size or not weight.array.shape[1]:
         return
     places, _, _ = xp.unique(input.array.reshape(-1), axis=0)
@@ -100,7 +100,7 @@ def embedding(
 def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[Any, Any, Any]:
     """(numbers as a vector, the bag of each, how many bags). Raises ValueError for arguments that do not fit."""
     array = input.array
-    xp = backend.of(array.__class__)
+    xp = backend.beside(array)
     if array.ndim == 2:
         if offsets is not None:
             raise ValueError(
@@ -179,7 +179,7 @@ def embedding_bag(
     padding = _padding(padding_idx, table)
     if max_norm is not None:
         _renormalize(weight, input, max_norm, norm_type)
-    xp, dtype = backend.of(numbers.__class__), weight.array.dtype
+    xp, dtype = backend.beside(numbers), weight.array.dtype
     counted = None if padding is None else numbers != padding
     rows = words.embedding(weight, Tensor(numbers), padding=padding, by_frequency=scale_grad_by_freq)
     if mode == "max":
@@ -198,7 +198,7 @@ def embedding_bag(
 
 def _largest(rows: Tensor, of: Any, bags: int, counted: Any) -> Tensor:
     """The largest elements of the rows of each bag; of equal ones the first gets the gradient."""
-    xp = backend.of(of.__class__)
+    xp = backend.beside(of)
     if counted is not None:
         (places,) = xp.nonzero(counted)
         rows, of = words.index(rows, Tensor(places), axes=(0,)), of.take(places)

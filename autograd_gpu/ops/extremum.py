@@ -357,7 +357,7 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
-        q = Tensor(backend.of(input.array.__class__).full((), q, dtype))
+        q = Tensor(backend.beside(input.array).full((), q, dtype))
     elif q.ndim > 1 or q.dtype != dtype:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor of the input's dtype {dtype}, not {q.ndim}D of {q.dtype}")
     if dim is None:

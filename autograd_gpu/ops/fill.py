@@ -34,7 +34,7 @@ def _fill(t: Tensor, name: str, numbers: Callable[[Any], Any]) -> Tensor:
     """Write `numbers(xp)`, of the shape and dtype of t, into t."""
 
     def filled(x: Tensor) -> Tensor:
-        return words.overwrite(x, Tensor(numbers(backend.of(x.array.__class__))))
+        return words.overwrite(x, Tensor(numbers(backend.beside(x.array))))
 
     def directly(xp: Any, array: Any) -> None:
         xp.copyto(array, numbers(xp))

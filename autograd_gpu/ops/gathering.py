@@ -254,13 +254,13 @@ def reduce_into(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor, 
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     axis, x, places, src = _scattering(name, input, dim, index, src)
     if not include_self:
-        nothing = constant(_identity(reduce, x.array.dtype), x.array.dtype, backend.of(x.array.__class__))
+        nothing = constant(_identity(reduce, x.array.dtype), x.array.dtype, x.array)
         out = words.put_along(x, places, nothing, axis=axis)
     else:
         out = x
     out = _combined(out, places, src, axis, "sum" if reduce == "mean" else reduce)
     if reduce == "mean":
-        xp = backend.of(x.array.__class__)
+        xp = backend.beside(x.array)
         counts = xp.untake_along(xp.ones(places.array.shape, x.array.dtype), places.array, axis=axis, shape=x.array.shape)
         counts = Tensor(counts + xp.ones((), counts.dtype) if include_self else xp.maximum(counts, xp.ones((), counts.dtype)))
         out = words.div(out, counts) if category(x.array.dtype) >= 2 else words.floor_divide(out, counts)

@@ -274,7 +274,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             raise RuntimeError("num_classes should be positive")
         elif most >= num_classes:
             raise RuntimeError(f"Class values must be smaller than num_classes: got {most} of {num_classes}")
-    xp = backend.of(array.__class__)
+    xp = backend.beside(array)
     return Tensor(xp.astype(array[..., None] == xp.arange(num_classes), dtype=int64))
 
 
@@ -293,7 +293,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     if n < 0:
         raise RuntimeError("N must be non-negative.")
     if n == 0:
-        return Tensor(backend.of(x.array.__class__).zeros((x.array.size, 0), x.array.dtype))
+        return Tensor(backend.beside(x.array).zeros((x.array.size, 0), x.array.dtype))
     powers: list[Tensor] = [words.ones_like(x)]
     while len(powers) < n:
         powers.append(powers[-1] * x if len(powers) > 1 else x)

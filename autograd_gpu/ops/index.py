@@ -108,7 +108,7 @@ def __setitem__(self: Tensor, key: Any, value: Any) -> None:
 def _write_now(x: Tensor, value: Tensor, spec: tuple | None, axes: tuple[int, ...], indices: list[Tensor]) -> None:
     """Write into the memory of x without recording anything."""
     array = x.array
-    xp = backend.of(array.__class__)
+    xp = backend.beside(array)
     try:
         if not axes:
             xp.write_slice(array, value.array, spec=spec)
@@ -151,13 +151,13 @@ def number_like(value: Any, x: Tensor) -> Tensor:
     """A number as a Tensor of the dtype of x. Negative ones wrap around in uint8.
 
     Raises RuntimeError for a number that the dtype does not hold."""
-    dtype, xp = x.array.dtype, backend.of(x.array.__class__)
+    dtype = x.array.dtype
     try:
         if category(scalar_dtype(value)) == 3 > category(dtype):
             raise OverflowError
         if dtype == "uint8" and -256 < value < 0:
             value = int(value) % 256
-        return constant(value, dtype, xp)
+        return constant(value, dtype, x.array)
     except (OverflowError, ValueError):
         raise RuntimeError(f"value cannot be converted to type {dtype} without overflow: {value!r}") from None
 

@@ -237,7 +237,7 @@ def repeat_interleave(
     >>> ag.tensor([1, 2, 3]).repeat_interleave(ag.tensor([0, 2, 1]))
     tensor([2, 2, 3])
     """
-    xp = backend.of(input.array.__class__)
+    xp = backend.beside(input.array)
     if repeats is None:
         if input.array.ndim != 1:
             raise RuntimeError("repeat_interleave only accept 1D vector as repeat")

@@ -112,7 +112,7 @@ def data_ptr(input: Tensor) -> int:
 
 def storage_offset(input: Tensor) -> int:
     """How many elements of its memory lie before the first of this tensor."""
-    xp = backend.of(input.array.__class__)
+    xp = backend.beside(input.array)
     return (xp.address(input.array) - xp.address(xp.memory(input.array))) // input.array.itemsize
 
 

@@ -116,7 +116,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """
     axis, index, x = _slices("index_fill_", input, dim, index)
     value = _single("index_fill_", value, input)
-    xp, n = backend.of(x.array.__class__), x.array.shape[axis]
+    xp, n = backend.beside(x.array), x.array.shape[axis]
     filled = xp.unindex(xp.ones(index.array.shape, boolean), index.array, axes=(0,), shape=(n,))
     mask = Tensor(filled.reshape([n if i == axis else 1 for i in range(x.array.ndim)]))
     return shaped(words.where(mask, value, x), input.array.shape)

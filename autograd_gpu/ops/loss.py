@@ -28,7 +28,7 @@ def _column(target: Any) -> tuple[int, ...]:
 
 def _counting(xp: Any, n: int, like: Any) -> Any:
     """0, 1, ..., n - 1 on the device of `like`."""
-    return Tensor(backend.of(like.array.__class__).arange(n)) if xp is words else xp.arange(n)
+    return Tensor(backend.beside(like.array).arange(n)) if xp is words else xp.arange(n)
 
 
 def _one_hot(xp: Any, target: Any, classes: int, dtype: Any) -> Any:

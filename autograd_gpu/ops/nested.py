@@ -38,7 +38,7 @@ def cast(array: Any, dtype: np.dtype | None) -> Any:
     """The array, or a copy in another dtype if that is not its own. Complex numbers lose their imaginary part."""
     if dtype is None or array.dtype == dtype:
         return array
-    xp = backend.of(array.__class__)
+    xp = backend.beside(array)
     return xp.astype(array.real if array.dtype.kind == "c" != dtype.kind else array, dtype=dtype)
 
 

@@ -374,7 +374,7 @@ def instance_norm(
     _more_than_one(shape, True)
     out = group_norm(input, channels, weight, bias, eps) if channels else input.clone()
     if running_mean is not None and input.array.size:
-        xp, axes, n = backend.of(input.array.__class__), tuple(range(2, len(shape))), math.prod(shape[2:])
+        xp, axes, n = backend.beside(input.array), tuple(range(2, len(shape))), math.prod(shape[2:])
         mean = xp.mean(xp.mean(input.array, axis=axes), axis=0)
         var = xp.mean(xp.var(input.array, axis=axes, correction=0), axis=0)
         _follow(running_mean, mean, momentum, "instance_norm")

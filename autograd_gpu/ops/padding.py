@@ -71,7 +71,7 @@ def _constant(x: Tensor, widths: dict[int, tuple[int, int]], value: float) -> Te
     inner = tuple([(before, before + n, None) for n, (before, _) in zip(x.array.shape, both, strict=True)])
     if not value:
         return words.unslice(x, spec=(*inner, ...), shape=shape)
-    around = Tensor(backend.of(x.array.__class__).full(shape, value, x.array.dtype))
+    around = Tensor(backend.beside(x.array).full(shape, value, x.array.dtype))
     return put_view(around, x, chain=((words.slice.op, {"spec": (*inner, ...)}, None),))
 
 

@@ -43,7 +43,7 @@ Sizes = int | Sequence[int]
 
 def _counting(xp: Any, n: int, like: Any) -> Any:
     """0, 1, ..., n - 1 on the device of `like`."""
-    return Tensor(backend.of(like.array.__class__).arange(n)) if xp is words else xp.arange(n)
+    return Tensor(backend.beside(like.array).arange(n)) if xp is words else xp.arange(n)
 
 
 def places(xp: Any, offsets: Any, windows: tuple, shape: Sequence[int]) -> Any:

@@ -249,7 +249,7 @@ def normal(
     if given:
         if size is not None:
             raise TypeError("normal() takes a size only where mean and std are numbers")
-        xp = backend.of(given[0].array.__class__)
+        xp = backend.beside(given[0].array)
         shape = np.broadcast_shapes(*(t.array.shape for t in given))
         numbers = draw("normal", shape, given[0].array.dtype, xp, generator, "normal")
     else:
@@ -274,7 +274,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     if p is None and category(array.dtype) != 2:
         raise NotImplementedError(f'"bernoulli" not implemented for {array.dtype}: probabilities are floating point')
     given = array if p is None else p
-    return Tensor(chances(given, array.shape, array.dtype, backend.of(array.__class__), generator, "bernoulli"))
+    return Tensor(chances(given, array.shape, array.dtype, backend.beside(array), generator, "bernoulli"))
 
 
 def chances(p: Any, shape: tuple[int, ...], dtype: np.dtype, xp: Any, generator: Generator | None, what: str) -> Any:

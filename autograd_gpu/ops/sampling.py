@@ -65,7 +65,7 @@ class _Image:
         self.count = n * prod(self.sizes)
         rows = words.reshape(words.transpose(x, axes=(0, *range(2, x.array.ndim), 1)), shape=(self.count, c))
         self.rows = words.unslice(rows, spec=((0, self.count, None), ...), shape=(self.count + 1, c))
-        xp = backend.of(x.array.__class__)
+        xp = backend.beside(x.array)
         self.first = Tensor((xp.arange(n) * prod(self.sizes)).reshape((n,) + (1,) * len(self.sizes)))
 
     def at(self, places: Sequence[Tensor]) -> Tensor:

@@ -103,7 +103,7 @@ def argsort(
     if category(input.array.dtype) == 3:
         raise RuntimeError(f"Sort currently does not support complex dtypes on CPU: {input.array.dtype}")
     if not input.array.ndim:
-        return Tensor(backend.of(input.array.__class__).zeros((), int64))
+        return Tensor(backend.beside(input.array).zeros((), int64))
     return words.argsort(input, axis=place, descending=bool(descending))
 
 
@@ -174,7 +174,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     tensor([[0, 0],
             [1, 1]])
     """
-    xp = backend.of(input.array.__class__)
+    xp = backend.beside(input.array)
     if not input.array.ndim:
         if as_tuple:
             return tuple(words.nonzero(words.reshape(input, shape=(1,))))
@@ -243,7 +243,7 @@ def _number_or_tensor(value: Any, like: Tensor) -> Tensor:
         return value
     if not isinstance(value, NUMBERS):
         raise TypeError(f"expected a Tensor or a number, not {type(value).__name__}")
-    return Tensor(backend.of(like.array.__class__).asarray(value, result_type([like.array, value])))
+    return Tensor(backend.beside(like.array).asarray(value, result_type([like.array, value])))
 
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
@@ -270,7 +270,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     if not isinstance(like, Tensor):
         raise TypeError("isin(): at least one of elements and test_elements must be a Tensor")
     elements, tests = _number_or_tensor(elements, like), _number_or_tensor(test_elements, like)
-    xp = backend.of(like.array.__class__)
+    xp = backend.beside(like.array)
     dtype = result_type([elements.array, tests.array])
     x, among = elements.array.astype(dtype), tests.array.astype(dtype).reshape(-1)
     if not among.size:
@@ -310,7 +310,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         raise RuntimeError(f"bins must be > 0, not {bins}")
     if category(input.array.dtype) != 2:
         raise RuntimeError(f"\"histogram_cpu\" not implemented for '{input.array.dtype}'")
-    xp, x = backend.of(input.array.__class__), input.array.reshape(-1)
+    xp, x = backend.beside(input.array), input.array.reshape(-1)
     low, high = float(min), float(max)
     if low == high and x.size:
         low, high = float(x.min()), float(x.max())

@@ -196,7 +196,7 @@ def _mask_mismatch(mask: tuple[int, ...], shape: tuple[int, ...], dim: int) -> I
 def _true_places(mask: Tensor, alone: bool) -> list[Tensor]:
     """The integer tensors that a mask stands for: one that counts along all its dimensions if it is the only index, else one
     for each dimension."""
-    xp, array = backend.of(mask.array.__class__), mask.array
+    xp, array = backend.beside(mask.array), mask.array
     return [Tensor(i) for i in xp.nonzero(array.reshape(-1) if alone else array)]
 
 

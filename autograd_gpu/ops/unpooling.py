@@ -43,7 +43,7 @@ def _unpool(
     size = _unpooled_size(shape[-dims:], kernel, stride, padding, output_size)
     axis = len(shape) - dims
     whole = (*shape[:axis], prod(size))
-    xp = backend.of(input.array.__class__)
+    xp = backend.beside(input.array)
     flat = [words.reshape(x, shape=merged(shape, axis, dims)) for x in (indices, input)]
     try:
         out = words.put_along(Tensor(xp.zeros(whole, input.array.dtype)), *flat, axis=axis)

@@ -54,6 +54,7 @@ class Flat:
     def __init__(self, params: list[Tensor], states: list[dict[str, Any]], slots: tuple[str, ...], counts: list[int], show: bool):
         self.params = params
         self.arrays = [p.array for p in params]
+        self.pairs = list(zip(params, self.arrays, strict=True))
         self.xp = xp = backend.of(self.arrays[0].__class__)
         self.writes = [write_of(array) for array in self.arrays]
         self.counts = counts  # the steps that each has seen
@@ -144,6 +145,8 @@ class Layout:
         for params in kinds.values():
             counts = [optimizer._count(p) for p in params]
             keeps = slots or optimizer.counts_steps
+            if backend.apart[0]:
+                backend.go_to(params[0].array)
             states = [optimizer.state[p] if keeps else {} for p in params]
             self.flats.append(optimizer._flat(group, params, states, slots, counts))
 
@@ -155,7 +158,7 @@ class Layout:
             if p.grad is not None:
                 return True
         for flat in self.flats:
-            for p, array in zip(flat.params, flat.arrays):  # noqa: B905 (of one length)
+            for p, array in flat.pairs:
                 if p.array is not array:
                     return True
         return False
@@ -197,6 +200,15 @@ class FlatOptimizer(Optimizer):
         """Update the parameters from their gradients; those without one are left alone. A closure, if given, is called first
         to compute the gradients; what it returns is returned."""
         loss = None if closure is None else self._loss(closure)
+        if backend.apart[0]:  # several CUDA devices
+            with backend.coming_back():
+                self._update(True)
+        else:
+            self._update(False)
+        return loss
+
+    def _update(self, apart: bool) -> None:
+        """Update all parameters, those on each device with that as the current one if devices are `apart`."""
         layouts = self._layouts
         for k, group in enumerate(self.param_groups):
             slots = self._slots(group)
@@ -204,6 +216,8 @@ class FlatOptimizer(Optimizer):
             if layout is None or layout.outdated(group, slots):
                 layout = layouts[k] = Layout(group, slots, self)
             for flat in layout.flats:
+                if apart:
+                    backend.go_to(flat.arrays[0])
                 try:
                     gradients = [p.node.grad.array for p in flat.params]
                 except AttributeError:  # one has none, or does not require grad
@@ -218,4 +232,3 @@ class FlatOptimizer(Optimizer):
                 else:
                     flat.update_some(self._apply, group, gradients)
                 touch_all(flat.writes, self._op, sys._getframe(1))
-        return loss

@@ -96,7 +96,7 @@ class Muon(Optimizer):
 
     def _update(self, p: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         momentum, lr, (rows, columns) = group["momentum"], float(group["lr"]), p.shape
-        xp = backend.of(p.array.__class__)
+        xp = backend.beside(p.array)
         state = self.state[p]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = Tensor(xp.zeros(g.array.shape, g.array.dtype))

@@ -97,12 +97,14 @@ def _gradient(kernel: Callable, saved: str, takes: Callable | None = None, least
         return (out,)
 
     def of_out(xp: Any, g: Any, needed: Any, out: Any, **options: Any) -> Any:
-        return NotImplemented if out.size < least else run(g, out, options)
+        return run(g, out, options)
 
     def of_x(xp: Any, g: Any, needed: Any, x: Any, **options: Any) -> Any:
-        return NotImplemented if x.size < least else run(g, x, options)
+        return run(g, x, options)
 
-    return None, of_out if saved == "out" else of_x
+    backward: Any = of_out if saved == "out" else of_x
+    backward.least = least
+    return None, backward
 
 
 # -- smooth ones ---------------------------------------------------------------------------------------------------------

@@ -169,18 +169,6 @@ def relu(x: Any, out: Any = None) -> Any:
     return np.maximum(x, np.zeros((), x.dtype), out=out)
 
 
-def _relu_backward(xp: Any, g: Any, needed: tuple[str, ...], out: Any) -> Any:
-    """The rule of `relu`, in two thirds of the time that NumPy takes to multiply by booleans."""
-    limits = _LIMITS.get(out.dtype)
-    if limits is None or not out.ndim or g.dtype is not out.dtype:
-        return NotImplemented
-    passed = np.greater(out, limits[0]).astype(out.dtype)
-    return (np.multiply(g, passed, passed),)
-
-
-RECTIFIERS = {"relu": (None, _relu_backward)}
-
-
 def nan_to_num(x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """x with NaN and infinities replaced, infinities by default by the largest numbers of the dtype."""
     out = x.copy()

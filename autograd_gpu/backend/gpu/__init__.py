@@ -25,6 +25,7 @@ from .extremum import *
 from .fusions import FUSED as fused  # name of an op -> (forward, backward), faster than its rule where they do not decline
 from .fusions import Bucket, adam_, bucket_elements, bucket_scratch, sgd_
 from .gradients import *
+from .guard import *
 from .indexing import *
 from .linalg import *
 from .optimizers import *

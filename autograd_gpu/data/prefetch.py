@@ -1,0 +1,128 @@
+"""Batches on their way to a CUDA device while the one before is computed with.
+
+NOTE [Copies on a stream of their own]
+    1. A batch is copied when the one before it is handed out. The copy waits for what the compute stream was given up to then:
+       the memory it is put into may have been that of an older batch, which is read until there. It does not wait for what is
+       done with the batch that is handed out, so the two run at the same time.
+    2. The compute stream waits for the copy before the batch is handed out.
+    3. Page-locked memory is read when the copy runs, not when it is asked for, and CuPy's pool does not know: it is kept until
+       the event behind the copy has happened.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import backend, cuda
+from ..core.tensor import Tensor
+from .collate import nested
+
+
+def is_pinned(array: Any) -> bool:
+    """Whether a NumPy array lies in page-locked memory that `pin_memory` made."""
+    base = array
+    while base is not None:
+        if type(base).__name__ == "PinnedMemoryPointer":
+            return True
+        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
+    return False
+
+
+def _pinned(value: Any) -> Any:
+    """A Tensor or array on the CPU copied to page-locked memory."""
+    array = value.array if isinstance(value, Tensor) else value
+    if array.__class__ is not np.ndarray or not array.nbytes or is_pinned(array):
+        return value
+    import cupy
+
+    memory = cupy.cuda.alloc_pinned_memory(array.nbytes)
+    copy = np.frombuffer(memory, np.uint8, array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return Tensor(copy) if isinstance(value, Tensor) else copy
+
+
+def pin_memory(batch: Any) -> Any:
+    """A batch with its tensors and arrays in page-locked memory. Raises RuntimeError without CUDA."""
+    cuda.init()
+    return nested(batch, _pinned)
+
+
+def _copy(value: Any, device: backend.Device) -> Any:
+    """A Tensor copied to a device in the current stream, without waiting."""
+    if not isinstance(value, Tensor):
+        return value
+    host = value.array
+    if host.__class__ is np.ndarray and is_pinned(host) and host.flags.c_contiguous:
+        import cupy
+
+        with cupy.cuda.Device(device.index):
+            array = cupy.empty(host.shape, host.dtype)
+            array.data.copy_from_host_async(host.ctypes.data, host.nbytes)
+        return Tensor(array)
+    return Tensor(backend.move(host, device))
+
+
+class CUDAPrefetcher:
+    """The batches of a DataLoader, or of anything that gives batches, with their tensors on a CUDA device: each is copied there
+    while the one before is computed with. With pin_memory=True in the DataLoader the copies cost the host nothing. Elsewhere
+    than on CUDA the batches stay as they are.
+
+    >>> import autograd_gpu as ag
+    >>> device = "cuda" if ag.cuda.is_available() else "cpu"
+    >>> loader = ag.data.DataLoader(ag.arange(4), batch_size=2)
+    >>> for batch in ag.data.CUDAPrefetcher(loader, device):
+    ...     print(batch.sum().item())
+    1
+    5
+    """
+
+    def __init__(self, loader: Iterable[Any], device: Any = "cuda"):
+        self.loader = loader
+        self.device = backend.Device(device)
+        if self.device.type == "cuda" and self.device.index is None:
+            self.device = backend.Device("cuda", cuda.current_device())
+        self._stream: Any = None
+
+    def __len__(self) -> int:
+        return len(self.loader)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.loader) if self.device.type != "cuda" else self._copied()
+
+    def _copied(self) -> Iterator[Any]:
+        if self._stream is None:
+            self._stream = cuda.Stream(self.device)
+        stream = self._stream
+        held: deque[tuple[Any, Any]] = deque()  # (event, batch on the host); rule 3 of the NOTE
+
+        def begin(batch: Any) -> tuple[Any, Any]:
+            pass
+            with cuda.stream(stream):
+                copy = nested(batch, lambda value: _copy(value, self.device))
+                event = stream.record_event()
+            while held and held[0][0].query():
+                held.popleft()
+            held.append((event, batch))
+            return event, copy
+
+        batches = iter(self.loader)
+        upcoming: deque[tuple[Any, Any]] = deque()
+        try:
+            for batch in batches:
+                upcoming.append(begin(batch))
+                if len(upcoming) == 2:
+                    yield self._ready(upcoming)
+            while upcoming:
+                yield self._ready(upcoming)
+        finally:
+            if held:
+                held[-1][0].synchronize()
+
+    def _ready(self, upcoming: deque[tuple[Any, Any]]) -> Any:
+        event, copy = upcoming.popleft()
+        event.wait(cuda.current_stream(self.device))
+        return copy

@@ -1,0 +1,1 @@
+"""Whole programs, written as public PyTorch programs are, that must train to the same losses on both libraries."""
