@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from math import e, inf, nan, pi
 
-from . import amp, autograd, cuda, data, io, linalg, nn, ops, optim, random, special
+from . import amp, autograd, backends, cuda, data, io, linalg, nn, ops, optim, random, special
 from .amp import autocast, get_autocast_dtype, is_autocast_available, is_autocast_enabled
 from .autograd import (
     enable_grad,
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
@@ -23,12 +25,20 @@ from .autograd import (
 )
 from .backend import Device as device
 from .backend.cpu.threads import get_num_threads, set_num_threads
+from .backends import (
+    are_deterministic_algorithms_enabled,
+    get_float32_matmul_precision,
+    set_float32_matmul_precision,
+    use_deterministic_algorithms,
+)
 from .core.format import get_printoptions, printoptions, set_printoptions
 from .core.tensor import Size, Tensor
 from .dtypes import *
+from .io import load, save
 from .ops.activation import *
 from .ops.adaptive import *
 from .ops.arithmetic import *
+from .ops.asking import *
 from .ops.attention import *
 from .ops.comparison import *
 from .ops.conv import *
@@ -49,6 +59,7 @@ from .ops.gumbel import *
 from .ops.index import *
 from .ops.join import *
 from .ops.layout import *
+from .ops.legacy import *
 from .ops.limits import *
 from .ops.linalg import *
 from .ops.lookup import *
@@ -63,6 +74,7 @@ from .ops.parts import *
 from .ops.pool import *
 from .ops.random import *
 from .ops.reduce import *
+from .ops.reforming import *
 from .ops.regression import *
 from .ops.resample import *
 from .ops.rnn import *

@@ -6,22 +6,29 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .backend import of
+from .anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
+from .backend import beside
 from .core import engine
 from .core.graph import INFERENCE, NO_GRAD, mode, set_mode
 from .core.tensor import Tensor
 from .function import Function, once_differentiable
+from .ops.legacy import Variable
 
 __all__ = [
     "Function",
+    "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "no_grad",
     "once_differentiable",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
@@ -94,7 +101,7 @@ def grad(
         return tuple(found)
     if materialize_grads:
         return tuple(
-            Tensor(of(x.array.__class__).zeros(x.array.shape, x.array.dtype)).requires_grad_(create_graph) if g is None else g
+            Tensor(beside(x.array).zeros(x.array.shape, x.array.dtype)).requires_grad_(create_graph) if g is None else g
             for g, x in zip(found, inputs, strict=True)
         )
     if not allow_unused:

@@ -1,4 +1,4 @@
-"""The command line: `autograd-gpu train digits` and `autograd-gpu info`."""
+"""The command line: `autograd-gpu train digits`, `autograd-gpu examples` and `autograd-gpu info`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .examples import Example
 
 WRONG_USE = 2  # exit status: the command cannot be carried out as it was given
 FAILED = 1
@@ -44,30 +47,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from . import __version__
+    from .examples import EXAMPLES
 
     parser = argparse.ArgumentParser(prog="autograd-gpu", description="Train a network, or see what this machine can do.")
     parser.add_argument("--version", action="version", version=f"autograd_gpu {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    training = commands.add_parser("train", help="train a network on data that ships with the package")
-    training.add_argument("task", choices=["digits"], help="digits: read 1,797 scans of handwritten digits, 8x8 pixels")
-    training.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to compute (default: auto)")
-    training.add_argument("--epochs", type=_whole(1), default=60, metavar="N", help="passes over the data (default: 60)")
-    training.add_argument(
-        "--seed", type=_whole(0), default=0, metavar="N", help="the same seed gives the same model (default: 0)"
-    )
-    training.add_argument(
-        "--save",
-        type=Path,
-        metavar="FILE",
-        help="where to save the model: .safetensors or .npz (default: digits.safetensors here, or the next free name)",
-    )
-    training.add_argument("--force", action="store_true", help="replace FILE if it exists")
-    training.set_defaults(run=_train)
+    training = commands.add_parser("train", help="train a network on data that ships with the package or is made on the spot")
+    tasks = training.add_subparsers(title="networks", metavar="NAME", dest="task", required=True)
+    for example in EXAMPLES.values():
+        _add_training(tasks.add_parser(example.name, help=example.about, description=f"Train: {example.about}."), example)
+
+    examples = commands.add_parser("examples", help="list the networks, or check that they reach their targets")
+    examples.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
+    examples.add_argument("--check", action="store_true", help="train each and see whether it reaches its target")
+    examples.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to compute (default: auto)")
+    examples.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="(default: 0)")
+    examples.add_argument("--pictures", type=Path, metavar="FOLDER", help="save a picture of each result there")
+    examples.set_defaults(run=_examples)
 
     info = commands.add_parser("info", help="versions, devices, and what is missing for CUDA")
     info.set_defaults(run=_info)
     return parser
+
+
+def _add_training(parser: argparse.ArgumentParser, example: Example) -> None:
+    """The options of `train NAME`."""
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to compute (default: auto)")
+    passes = "passes over the data" if example.unit == "epochs" else "steps of training"
+    parser.add_argument(
+        f"--{example.unit}", dest="length", type=_whole(1), default=example.length, metavar="N",
+        help=f"{passes} (default: {example.length}, about {example.seconds} s on two cores)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="the same seed gives the same model (default: 0)")
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE",
+        help=f"where to save the model: .safetensors or .npz (default: {example.name}.safetensors here, or the next free name)",
+    )  # fmt: skip
+    when = "only if given" if example.name == "digits" else f"{example.name}.png here, or the next free name"
+    parser.add_argument("--picture", type=Path, metavar="FILE", help=f"where to save a picture of the result (default: {when})")
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    if example.file is not None:
+        name, about = example.file
+        parser.add_argument(f"--{name}", dest="file", type=Path, metavar="PATH", help=about)
+    parser.set_defaults(run=_train, file=None)
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -88,16 +111,34 @@ def _whole(least: int) -> Callable[[str], int]:
 
 def _train(options: argparse.Namespace) -> int:
     from . import io
-    from .examples import digits
+    from .examples import EXAMPLES
 
+    example = EXAMPLES[options.task]
     device = _device(options.device)
-    path = _save_path(options.save, options.force)
-    print(f"Training a network of 64-{digits.HIDDEN}-10 units on five sixths of 1,797 digits, testing on the rest, on {device}.")
-    with _progress(options.epochs) as report:
-        result = digits.train(epochs=options.epochs, seed=options.seed, device=device, report=report)
+    path = _save_path(options.save, options.force, example.name)
+    picture = _picture_path(options.picture, options.force, example.name)
+    given = {}
+    if options.file is not None:
+        if not options.file.exists():
+            raise Refusal(f"--{example.file[0]} {options.file}: there is no such file or folder")
+        given[example.file[0]] = options.file
+    print(f"Training on {device}: {example.about}.")
+    with _progress(example, options.length) as report:
+        try:
+            result = example.module.train(
+                **{example.unit: options.length}, seed=options.seed, device=device, report=report, **given
+            )
+        except ValueError as error:
+            if not given:
+                raise
+            raise Refusal(f"--{example.file[0]} {options.file}: {error}") from error
     count = sum(p.numel() for p in result.model.parameters())
-    print(f"Test accuracy {100 * result.accuracy:.1f}%, {count:,} parameters, {result.seconds:.1f} s.")
-    metadata = {"task": "digits", "epochs": str(options.epochs), "seed": str(options.seed), "accuracy": f"{result.accuracy:.4f}"}
+    measure = example.measure[0].upper() + example.measure[1:]
+    print(f"{measure} {example.form.format(result.score)}, {count:,} parameters, {result.seconds:.1f} s.")
+    metadata = {
+        "task": example.name, example.unit: str(options.length), "seed": str(options.seed),
+        example.measure.replace("test ", "").replace(" ", "_"): f"{result.score:.4f}",
+    }  # fmt: skip
     status = 0
     try:
         path = io.save(result.model.state_dict(), path, metadata)
@@ -108,7 +149,18 @@ def _train(options: argparse.Namespace) -> int:
     print(f"Saved to {path.resolve()}.")
     if path.suffix == ".npz" and not io.have_safetensors():
         print("(An npz file, because the safetensors package is not installed: pip install 'autograd_gpu[train]'.)")
+    if picture is not None:
+        _draw(example, result, picture)
     return status
+
+
+def _draw(example: Example, result: Any, path: Path) -> None:
+    """Save the picture of a result, or say why there is none."""
+    if importlib.util.find_spec("matplotlib") is None:
+        print("(No picture, because matplotlib is not installed: pip install 'autograd_gpu[viz]'.)")
+        return
+    example.module.picture(result, path)
+    print(f"Picture in {path.resolve()}.")
 
 
 def _device(name: str) -> str:
@@ -125,7 +177,7 @@ def _device(name: str) -> str:
     return name
 
 
-def _save_path(wanted: Path | None, force: bool) -> Path:
+def _save_path(wanted: Path | None, force: bool, stem: str) -> Path:
     """Where the model will be saved, found out before it is trained.
 
     Raises Refusal if it cannot be written there, or if something would be overwritten."""
@@ -133,11 +185,11 @@ def _save_path(wanted: Path | None, force: bool) -> Path:
 
     if wanted is None:
         ending = ".safetensors" if io.have_safetensors() else ".npz"
-        path = next(p for p in _names("digits", ending) if not p.exists())
+        path = next(p for p in _names(stem, ending) if not p.exists())
     else:
         path = wanted
         if path.is_dir():
-            raise Refusal(f"--save {path}: that is a directory; name a file in it, such as {path / 'digits.safetensors'}")
+            raise Refusal(f"--save {path}: that is a directory; name a file in it, such as {path / (stem + '.safetensors')}")
         if path.suffix not in (".safetensors", ".npz"):
             raise Refusal(f"--save {path}: the name must end in .safetensors or .npz")
         if path.suffix == ".safetensors" and not io.have_safetensors():
@@ -147,12 +199,33 @@ def _save_path(wanted: Path | None, force: bool) -> Path:
             )
         if path.exists() and not force:
             raise Refusal(f"--save {path}: that file exists; give another name, or --force to replace it")
+    _can_be_written(path)
+    return path
+
+
+def _picture_path(wanted: Path | None, force: bool, stem: str) -> Path | None:
+    """Where the picture will be saved, None where none is wanted.
+
+    Raises Refusal if it cannot be written there, or if something would be overwritten."""
+    if wanted is None:
+        return None if stem == "digits" else next(p for p in _names(stem, ".png") if not p.exists())
+    if wanted.is_dir():
+        raise Refusal(f"--picture {wanted}: that is a directory; name a file in it, such as {wanted / (stem + '.png')}")
+    if wanted.suffix not in (".png", ".svg", ".pdf"):
+        raise Refusal(f"--picture {wanted}: the name must end in .png, .svg or .pdf")
+    if wanted.exists() and not force:
+        raise Refusal(f"--picture {wanted}: that file exists; give another name, or --force to replace it")
+    _can_be_written(wanted)
+    return wanted
+
+
+def _can_be_written(path: Path) -> None:
+    """Raises Refusal if no file can be made in the folder."""
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise Refusal(f"cannot save to {path}: {error.strerror or error} ({path.parent.resolve()})") from None
-    return path
 
 
 def _names(stem: str, ending: str) -> Iterator[Path]:
@@ -164,22 +237,69 @@ def _names(stem: str, ending: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _progress(epochs: int) -> Iterator[Callable[[int, float, float], None]]:
+def _progress(example: Example, length: int) -> Iterator[Callable[[int, float, float], None]]:
     """What is shown of training: a bar on a terminal with rich installed, else a line for every tenth part of it."""
+    unit = example.unit.removesuffix("s")
+
+    def written(score: float) -> str:
+        return f"{example.measure} {example.form.format(score)}" if score == score else ""  # not measured yet
+
     if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        shown = TextColumn("loss {task.fields[loss]:.4f}  test accuracy {task.fields[accuracy]:.1%}")
-        with Progress(TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), shown, TimeElapsedColumn()) as progress:
-            task = progress.add_task("", total=epochs, loss=float("nan"), accuracy=0.0)
-            yield lambda epoch, loss, accuracy: progress.update(task, completed=epoch, loss=loss, accuracy=accuracy)
+        shown = TextColumn("loss {task.fields[loss]:.4f}  {task.fields[score]}")
+        with Progress(TextColumn(unit), MofNCompleteColumn(), BarColumn(), shown, TimeElapsedColumn()) as progress:
+            task = progress.add_task("", total=length, loss=float("nan"), score="")
+            yield lambda done, loss, score: progress.update(task, completed=done, loss=loss, score=written(score))
         return
 
-    def line(epoch: int, loss: float, accuracy: float) -> None:
-        if epoch == epochs or epoch % max(1, epochs // 10) == 0 or epoch == 1:
-            print(f"epoch {epoch:>{len(str(epochs))}}/{epochs}  loss {loss:.4f}  test accuracy {accuracy:.1%}", flush=True)
+    printed = 0
+
+    def line(done: int, loss: float, score: float) -> None:
+        nonlocal printed
+        if done == 1 or done == length or 10 * done // length > 10 * printed // length:
+            print(f"{unit} {done:>{len(str(length))}}/{length}  loss {loss:.4f}  {written(score)}".rstrip(), flush=True)
+            printed = done
 
     yield line
+
+
+# -- examples --------------------------------------------------------------------------------------------------------------
+
+
+def _examples(options: argparse.Namespace) -> int:
+    """List the examples, or train them and compare with their targets."""
+    from .examples import EXAMPLES
+
+    unknown = [name for name in options.names if name not in EXAMPLES]
+    if unknown:
+        raise Refusal(f"no example is called {unknown[0]!r}; there are {', '.join(EXAMPLES)}")
+    chosen = [EXAMPLES[name] for name in dict.fromkeys(options.names)] or list(EXAMPLES.values())
+    if not options.check:
+        width = max(len(example.about) for example in chosen)
+        for example in chosen:
+            target = f"{example.measure} {example.target_text}"
+            print(f"{example.name:<10} {example.about:<{width}}  {target}, about {example.seconds} s")
+        print("Train one with `autograd-gpu train NAME`. Times are those of two cores.")
+        return 0
+
+    device = _device(options.device)
+    if options.pictures is not None:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+    width = max(len(f"{example.measure} {example.target_text}") for example in chosen)
+    print(f"{'example':<10} {'target':<{width}}  {'reached':>8}  {'seconds':>7}  ok", flush=True)
+    missed = 0
+    for example in chosen:
+        result = example.module.train(seed=options.seed, device=device)
+        reached = example.reached(result.score)
+        missed += not reached
+        row = f"{example.name:<10} {f'{example.measure} {example.target_text}':<{width}}  {example.form.format(result.score):>8}"
+        print(f"{row}  {result.seconds:>7.1f}  {'yes' if reached else 'NO'}", flush=True)
+        if options.pictures is not None:
+            _draw(example, result, options.pictures / f"{example.name}.png")
+    if missed:
+        print(f"{missed} of {len(chosen)} missed their targets")
+    return FAILED if missed else 0
 
 
 # -- info ------------------------------------------------------------------------------------------------------------------

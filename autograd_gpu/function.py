@@ -57,6 +57,7 @@ class _Plan:
         self.like = [(inputs[i].array.shape, inputs[i].array.dtype) for i in self.needed]
         self.sources: list[tuple[str, Any]] = []
         self.names: list[str] = []
+        self.makers: list[Any] = []  # the nodes of what was saved, but for outputs: backward may differentiate by them
 
     def save(self, inputs: Sequence[Any], outputs: Sequence[Tensor]) -> tuple[Any, ...]:
         """The arrays of ctx.saved_tensors, noting where each came from so that it can be put back in its place."""
@@ -71,6 +72,7 @@ class _Plan:
             else:
                 self.sources.append(("node", None if t is None else t.node))
             self.names.append(f"saved tensor {k}")
+            self.makers.append(None if t is None or out is not None else t.node)
             arrays.append(None if t is None else t.array)
         self.ctx.saved_tensors = ()
         return tuple(arrays)
@@ -95,7 +97,7 @@ class _Plan:
         gs = g if g.__class__ is list else [g]
         if not recording:
             gs = [x if x is None else Tensor(_own(xp.asarray(x))) for x in gs]
-            saved = tuple(x if x is None else Tensor(x) for x in saved)
+            saved = tuple(x if x is None else Tensor(x, made_by) for x, made_by in zip(saved, self.makers, strict=True))
         self.ctx.saved_tensors = saved
         before = mode.state if recording else set_mode(mode.state | NO_GRAD)
         try:

@@ -90,13 +90,15 @@ class Call:
         """The arrays with the floating ones in `dtype`."""
         return [a.astype(dtype) if kind is F else a.copy() for a, kind in zip(self.arrays, self.kinds, strict=True)]
 
-    def ours(self, arrays: list[np.ndarray], grad: bool = True) -> Ran:
-        """Call the op on arrays."""
-        tensors = [Tensor(a) for a in arrays]
+    def ours(self, arrays: list[np.ndarray], grad: bool = True, device: str = "cpu") -> Ran:
+        """Call the op on arrays, copied to a device. What has no tensor among its arguments is told the device."""
+        tensors = [Tensor(a).to(device) for a in arrays]
         if grad and self.sample.grad:
             for k in self.floats:
                 tensors[k].requires_grad_()
         args, kw = self._with(tensors, lambda x: x)
+        if device != "cpu" and not tensors:
+            kw["device"] = device
         return Ran(tensors, resolve(ag, self.sample.name)(*args, **kw), self.floats)
 
     def theirs(self, torch: Any, arrays: list[np.ndarray], grad: bool = True) -> Ran:
@@ -175,7 +177,7 @@ def torch_constant(torch: Any, x: Any) -> Any:
 def as_array(x: Any) -> np.ndarray:
     """A result of either as a NumPy array; bfloat16 as float32."""
     if isinstance(x, Tensor):
-        x = x.array
+        x = x.array if x.is_cpu else x.detach().cpu().array
     elif hasattr(x, "detach"):
         x = x.detach()
         x = (x.float() if str(x.dtype) == "torch.bfloat16" else x).resolve_conj().numpy(force=True)
@@ -227,9 +229,11 @@ def cotangents(ran: Ran, seed: int = 0) -> list[np.ndarray]:
 def gradients(ran: Ran, weights: list, create: bool = False, retain: bool = True) -> list[Tensor]:
     """Our gradients of the inputs, zeros where there are none. The weights of the outputs are arrays or Tensors."""
     outs = ran.recorded
-    weights = [w if isinstance(w, Tensor) else Tensor(w.astype(t.array.dtype)) for w, t in zip(weights, outs, strict=True)]
+    weights = [
+        w if isinstance(w, Tensor) else Tensor(w.astype(t.array.dtype)).to(t.device) for w, t in zip(weights, outs, strict=True)
+    ]
     found = engine.gradients_of(outs, ran.inputs, weights, retain, create)
-    return [Tensor(np.zeros_like(x.array)) if g is None else g for g, x in zip(found, ran.inputs, strict=True)]
+    return [ag.zeros_like(x) if g is None else g for g, x in zip(found, ran.inputs, strict=True)]
 
 
 def torch_gradients(torch: Any, ran: Ran, weights: list[np.ndarray], create: bool = False) -> list:

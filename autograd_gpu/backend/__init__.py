@@ -92,6 +92,15 @@ def beside(array: Any) -> Any:
     return xp if xp is cpu or not apart[0] else vocabulary(xp.device_of(array))
 
 
+def asked(array: Any, method: str) -> Any:
+    """What a method of an array without arguments gives, such as "min" or "all", as a Python number. Waits for a device."""
+    return of(array.__class__).guarded(_ask, method)(array, method)
+
+
+def _ask(array: Any, method: str) -> Any:
+    return getattr(array, method)().item()
+
+
 def go_to(array: Any) -> None:
     """Make the CUDA device of an array, or of those in a list, the current one. Only needed where devices are `apart`."""
     from .gpu.guard import go_to
@@ -115,17 +124,22 @@ class _Elsewhere:
     """The vocabulary of a CUDA device that is not the current one: each word runs with that device as the current one."""
 
     def __init__(self, index: int):
-        self.index = index
+        self._index = index
+
+    def guarded(self, function: Any, name: str) -> Any:
+        """`function` with that device as the current one."""
+        return self._there(_gpu().guarded(function, name))
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(_gpu(), name)
-        if not callable(found):
-            return found
+        return self._there(found) if callable(found) else found
+
+    def _there(self, function: Any) -> Any:
         import cupy
 
         def word(*args: Any, **keywords: Any) -> Any:
-            with cupy.cuda.Device(self.index):
-                return found(*args, **keywords)
+            with cupy.cuda.Device(self._index):
+                return function(*args, **keywords)
 
         return word
 

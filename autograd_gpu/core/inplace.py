@@ -88,8 +88,11 @@ def _directly(direct: Callable, x: Tensor, arguments: tuple, name: str) -> bool:
         elif not isinstance(a, NUMBERS):
             return False
         raw.append(a)
+    xp = backend.of(array.__class__)
+    if backend.apart[0]:
+        direct = xp.guarded(direct, name)
     try:
-        if direct(backend.of(array.__class__), array, *raw) is NotImplemented:
+        if direct(xp, array, *raw) is NotImplemented:
             return False
     except (TypeError, ValueError, OverflowError):
         return False  # the general way explains what is wrong, or does it

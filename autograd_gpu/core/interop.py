@@ -38,6 +38,8 @@ class Interop:
                 f"a Tensor with {array.size} elements cannot be converted to Scalar: its shape is "
                 f"{list(array.shape)}, use tolist()"
             )
+        if backend.apart[0]:
+            array = backend.of(array.__class__).to_host(array)
         value = array.item()
         return value if isinstance(value, (float, int, complex)) else float(value)  # ml_dtypes has numbers of its own
 
@@ -76,12 +78,13 @@ class Interop:
         if self.array.size != 1:
             what = "no values" if self.array.size == 0 else "more than one value"
             raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
-        return bool(self.array.item())
+        return bool(self.item())
 
     def __contains__(self, element: Any) -> bool:
         if not isinstance(element, (Interop, int, float, complex, np.number, np.bool_)):
             raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
-        return bool((self.array == (element.array if isinstance(element, Interop) else element)).any())
+        element = element.array if isinstance(element, Interop) else element
+        return bool(backend.beside(self.array).guarded(lambda a: (a == element).any(), "contains")(self.array))
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.array.ndim == 0 else object.__format__(self, spec)

@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
+from .cifar import CIFAR10, CIFAR100, read_cifar
 from .collate import default_collate, default_convert
+from .csv import read_csv
 from .dataloader import DataLoader
 from .dataset import (
     ChainDataset,
@@ -24,6 +26,7 @@ from .dataset import (
     random_split,
 )
 from .fetch import get_worker_info
+from .mnist import MNIST, read_idx
 from .prefetch import CUDAPrefetcher, pin_memory
 from .sampler import (
     BatchSampler,
@@ -33,15 +36,21 @@ from .sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from .text import Blocks, CharVocabulary, random_blocks, read_text, split_tokens
 
 __all__ = [
     "BatchSampler",
+    "Blocks",
+    "CIFAR10",
+    "CIFAR100",
     "CUDAPrefetcher",
     "ChainDataset",
+    "CharVocabulary",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
     "IterableDataset",
+    "MNIST",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -54,5 +63,11 @@ __all__ = [
     "default_convert",
     "get_worker_info",
     "pin_memory",
+    "random_blocks",
     "random_split",
+    "read_cifar",
+    "read_csv",
+    "read_idx",
+    "read_text",
+    "split_tokens",
 ]

@@ -1,4 +1,4 @@
-"""How samples become a batch: tensors are stacked, numbers become tensors, and dicts, tuples and lists of them keep their form."""
+"""How samples become a batch: tensors are stacked, numbers become tensors, dicts, tuples and lists of them keep their form."""
 
 from __future__ import annotations
 
@@ -122,7 +122,8 @@ def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
     for i, a in enumerate(arrays):
         if a.shape != first.shape:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and {list(a.shape)} at entry {i}"
+                f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and {list(a.shape)} at "
+                f"entry {i}"
             )
         if a.dtype != first.dtype:
             return np.stack(arrays)

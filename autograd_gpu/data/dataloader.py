@@ -121,8 +121,8 @@ class DataLoader(Generic[T_co]):
         self._batched = batch_sampler is not None
         self.collate_fn = collate_fn if collate_fn is not None else default_collate if self._batched else default_convert
         self._workers: Workers | None = None
-        self._given = 0  # batches of the present epoch
-        self._began: list[Any] = []  # the states of the generators when it began; empty between epochs
+        self._given: int | None = None  # batches of the present epoch, None between epochs
+        self._began: list[Any] = []  # the states of the generators when it began
         self._resumed: dict[str, Any] | None = None
 
     def __len__(self) -> int:
@@ -136,8 +136,8 @@ class DataLoader(Generic[T_co]):
 
     def __iter__(self) -> Iterator[T_co]:
         resumed, self._resumed = self._resumed, None
-        skip = 0 if resumed is None else resumed["given"]
-        if not skip:
+        skip = None if resumed is None else resumed["given"]
+        if skip is None:
             return self._epoch(0)
         # The epoch that was left is begun again from the random numbers that it began with. What others have drawn from the
         # default generator since then stays as it is.
@@ -175,11 +175,19 @@ class DataLoader(Generic[T_co]):
         from .workers import Job, Workers  # here, for multiprocessing takes time to import
 
         if any(not t.is_cpu for t in getattr(self.dataset, "tensors", ()) if isinstance(t, Tensor)):
-            raise RuntimeError("worker processes cannot use tensors on a CUDA device: keep the dataset on the CPU, or num_workers=0")
+            raise RuntimeError(
+                "worker processes cannot use tensors on a CUDA device: keep the dataset on the CPU, or num_workers=0"
+            )
         workers = self._workers
         if workers is None or not workers.alive:
             job = Job(
-                self.dataset, self._batched, self.collate_fn, self.drop_last, self.batch_size, self.worker_init_fn, self.num_workers
+                self.dataset,
+                self._batched,
+                self.collate_fn,
+                self.drop_last,
+                self.batch_size,
+                self.worker_init_fn,
+                self.num_workers,
             )
             workers = Workers(job, self.multiprocessing_context, self.prefetch_factor or 2, self.timeout)
             if self.persistent_workers:
@@ -196,8 +204,9 @@ class DataLoader(Generic[T_co]):
 
     def state_dict(self) -> dict[str, Any]:
         """Where in the present epoch this is: after the batches that were given so far, of the latest `for` loop."""
-        began = self._began or [generator.get_state() for generator in self._generators()]
-        return {"given": self._given, "began": list(began)}
+        between = self._given is None
+        began = [generator.get_state() for generator in self._generators()] if between else list(self._began)
+        return {"given": self._given, "began": began}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next `for` loop go on where `state_dict` was called, with the same batches. The default generator stays as
@@ -205,7 +214,7 @@ class DataLoader(Generic[T_co]):
         if len(state_dict["began"]) != len(self._generators()):
             raise ValueError("the state_dict is that of a DataLoader with other generators")
         self._resumed = dict(state_dict)
-        if not state_dict["given"]:
+        if state_dict["given"] is None:
             for generator, state in zip(self._generators(), state_dict["began"], strict=True):
                 if generator is not default_generator:
                     generator.set_state(state)
@@ -219,8 +228,8 @@ class _Batches(Iterator):
         self._loader, self._found = loader, found
         self._pin: Callable[[Any], Any] | None = None
         if loader.pin_memory:
-            from .prefetch import pin_memory
             from ..cuda import is_available
+            from .prefetch import pin_memory
 
             if is_available():
                 self._pin = pin_memory
@@ -239,7 +248,7 @@ class _Batches(Iterator):
         try:
             batch = next(self._found)
         except StopIteration:
-            self._loader._given, self._loader._began = 0, []
+            self._loader._given = None
             raise
         self._loader._given += 1
         return batch if self._pin is None else self._pin(batch)

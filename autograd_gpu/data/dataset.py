@@ -22,8 +22,8 @@ T_co = TypeVar("T_co", covariant=True)
 class Dataset(Generic[T_co]):
     """Samples by their number. A subclass defines `__getitem__`, and `__len__` for most samplers.
 
-    It may also define `__getitems__(numbers)`, which gives a list of samples at once, or `__getbatch__(numbers)`, which gives them
-    collated, as default_collate would: a DataLoader without a collate_fn then asks for whole batches.
+    It may also define `__getitems__(numbers)`, which gives a list of samples at once, or `__getbatch__(numbers)`, which gives
+    them collated, as default_collate would: a DataLoader without a collate_fn then asks for whole batches.
 
     >>> import autograd_gpu as ag
     >>> class Squares(ag.data.Dataset):
@@ -131,7 +131,9 @@ class StackDataset(Dataset[Any]):
     def __init__(self, *args: Any, **kwargs: Any):
         if bool(args) == bool(kwargs):
             if args:
-                raise ValueError("Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like input, but not both")
+                raise ValueError(
+                    "Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like input, but not both"
+                )
             raise ValueError("At least one dataset should be passed")
         self.datasets = args or kwargs
         lengths = [len(d) for d in self._all()]

@@ -37,7 +37,9 @@ class EndOfSamples(Exception):
     """An iterable dataset has given its last sample."""
 
 
-def fetcher(dataset: Any, batched: bool, collate: Callable[[Any], Any], drop_last: bool, size: int | None) -> Callable[[Any], Any]:
+def fetcher(
+    dataset: Any, batched: bool, collate: Callable[[Any], Any], drop_last: bool, size: int | None
+) -> Callable[[Any], Any]:
     """A function from what a sampler gives (numbers, or one number where there are no batches) to a batch.
 
     That of an iterable dataset takes no notice of the numbers and raises EndOfSamples at the end."""

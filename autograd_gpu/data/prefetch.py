@@ -100,7 +100,7 @@ class CUDAPrefetcher:
         held: deque[tuple[Any, Any]] = deque()  # (event, batch on the host); rule 3 of the NOTE
 
         def begin(batch: Any) -> tuple[Any, Any]:
-            pass
+            stream.wait_stream(cuda.current_stream(self.device))
             with cuda.stream(stream):
                 copy = nested(batch, lambda value: _copy(value, self.device))
                 event = stream.record_event()

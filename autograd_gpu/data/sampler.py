@@ -25,8 +25,8 @@ def drawn_seed(generator: Generator | None) -> int:
 
 
 class Sampler(Generic[T_co]):
-    """The base class of samplers. A subclass defines `__iter__`, which gives numbers of samples (or, to be used as a batch_sampler,
-    lists of them), and mostly `__len__`.
+    """The base class of samplers. A subclass defines `__iter__`, which gives numbers of samples (or, to be used as a
+    batch_sampler, lists of them), and mostly `__len__`.
 
     >>> import autograd_gpu as ag
     >>> class Backwards(ag.data.Sampler):

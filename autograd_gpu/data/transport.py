@@ -1,7 +1,8 @@
 """How a batch gets from a worker process to the main one: pickled, with its arrays beside it as plain bytes.
 
-The bytes of large arrays go through a file in shared memory, which one process writes and the other reads into new arrays: nothing
-is mapped, so a full /dev/shm is an error that can be handled (the bytes then go through the pipe) and not the end of the process.
+The bytes of large arrays go through a file in shared memory, which one process writes and the other reads into new arrays:
+nothing is mapped, so a full /dev/shm is an error that can be handled (the bytes then go through the pipe) and not the end of the
+process.
 """
 
 from __future__ import annotations

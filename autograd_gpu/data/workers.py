@@ -6,8 +6,8 @@ NOTE [Workers]
     2. A worker has at most `prefetch` batches to do. A thread of it takes them off the pipe at once, so the main process never
        waits when it sends. The pipe's end tells that thread that the main process is gone; it then ends the worker.
     3. A worker that dies closes its pipe and its sentinel, so nobody waits for it for ever.
-    4. Workers are forked where that is safe, which is quick and needs no pickling: when no other thread of this process may hold a
-       lock. Otherwise they come from a fork server, or are spawned where there is none; then the dataset is pickled, and the
+    4. Workers are forked where that is safe, which is quick and needs no pickling: when no other thread of this process may hold
+       a lock. Otherwise they come from a fork server, or are spawned where there is none; then the dataset is pickled, and the
        script's main part must be guarded by `if __name__ == "__main__":`.
     5. An epoch has a number that goes with each message: what is left of an epoch that was broken off is thrown away.
 """
@@ -74,8 +74,11 @@ def _take_in(tasks: Connection, todo: queue.SimpleQueue, folder: str | None) -> 
     todo.put(None)
 
 
-def work(number: int, job: Job, tasks: Connection, results: Connection, folder: str | None) -> None:
-    """The life of a worker."""
+def work(number: int, job: Job, tasks: Connection, results: Connection, folder: str | None, inherited: list[Connection]) -> None:
+    """The life of a worker. `inherited` are ends of pipes that are the main process's, of which forking makes copies: while one
+    is open, that the main process is gone cannot be seen."""
+    for connection in inherited:
+        connection.close()
     gc.freeze()  # what came along by forking is not to be finalized here
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process is told, and it ends this one
     with warnings.catch_warnings():
@@ -216,7 +219,9 @@ class Workers:
             for number in range(job.workers):
                 here, tasks = context.Pipe(duplex=False)[::-1]
                 results, there = context.Pipe(duplex=False)
-                process = context.Process(target=work, args=(number, job, tasks, there, folder), daemon=True)
+                ours = [here, results, *(end for w in self._workers for end in (w.tasks, w.results))]
+                inherited = ours if context.get_start_method() == "fork" else []
+                process = context.Process(target=work, args=(number, job, tasks, there, folder, inherited), daemon=True)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", DeprecationWarning)  # see rule 4: threads that fork are not Python's
                     process.start()

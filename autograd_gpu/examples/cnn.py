@@ -17,6 +17,7 @@ import time
 
 import autograd_gpu as ag
 from autograd_gpu import nn, optim
+from autograd_gpu.data import DataLoader, TensorDataset
 from autograd_gpu.nn import functional as F
 
 from . import digits
@@ -54,29 +55,31 @@ def moved(images: ag.Tensor) -> ag.Tensor:
     return F.pad(images, (1, 1, 1, 1))[:, :, down : down + 8, right : right + 8]
 
 
-def train(epochs: int = 15, seed: int = 0, device: str = "cpu", batch: int = 32, lr: float = 5e-3, report: Report | None = None) -> Result:
+def train(
+    epochs: int = 15, seed: int = 0, device: str = "cpu", batch: int = 32, lr: float = 5e-3, report: Report | None = None
+) -> Result:
     """Train the network. `report(epoch, loss, test accuracy)` is called after each epoch."""
     started = time.perf_counter()
     ag.manual_seed(seed)
     x, y, x_test, y_test = digits.split(device)
     x, x_test = x.unsqueeze(1), x_test.unsqueeze(1)
+    loader = DataLoader(TensorDataset(x, y), batch_size=batch, shuffle=True)
     model = Net().to(device)
     optimizer = optim.AdamW(model.parameters(), lr=lr)
-    batches = -(-len(x) // batch)
-    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=epochs * batches)
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, epochs=epochs, steps_per_epoch=len(loader))
     loss_value = accuracy = float("nan")
     for epoch in range(1, epochs + 1):
         model.train()
         total = 0.0
-        for indices in ag.randperm(len(x), device=device).split(batch):
-            loss = F.cross_entropy(model(moved(x[indices])), y[indices])
+        for images, labels in loader:
+            loss = F.cross_entropy(model(moved(images)), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             scheduler.step()
             total += loss.item()
         model.eval()
-        loss_value, accuracy = total / batches, digits.accuracy(model, x_test, y_test)
+        loss_value, accuracy = total / len(loader), digits.accuracy(model, x_test, y_test)
         if report is not None:
             report(epoch, loss_value, accuracy)
     return Result(model, loss_value, accuracy, time.perf_counter() - started)
@@ -91,4 +94,5 @@ def picture(result: Result, path: str | os.PathLike) -> None:
     hardest = chances.gather(1, y.unsqueeze(1)).squeeze(1).argsort()[:20]
     read, label = chances.argmax(1)[hardest].tolist(), y[hardest].tolist()
     titles = [f"{b} read as {a}" if a != b else f"{b}" for a, b in zip(read, label, strict=True)]
-    save_images(x[hardest].cpu().numpy(), path, 10, titles, f"The 20 hardest of {len(x)} test digits, {result.score:.1%} are read right")
+    title = f"The 20 hardest of {len(x)} test digits, {result.score:.1%} are read right"
+    save_images(x[hardest].cpu().numpy(), path, 10, titles, title)

@@ -4,10 +4,10 @@ Three networks of 30 hidden layers of 32 units read handwritten digits. The plai
 their way down. Highway layers (R. Srivastava, K. Greff and J. Schmidhuber, 2015) let each unit choose how much of its input it
 carries on, residual layers (K. He et al., 2016) add their input to their output: both give gradients a way past each layer.
 
-Target: the highway and the residual network both read 93% of the test digits right. Takes about 15 s on two cores.
+Target: the highway and the residual network both read 90% of the test digits right. Takes about 10 s on two cores.
 
 from autograd_gpu.examples import depth
-result = depth.train(epochs=12, seed=0)
+result = depth.train(epochs=15, seed=0)
 print(result.shown["accuracy"])
 """
 
@@ -18,6 +18,7 @@ import time
 
 import autograd_gpu as ag
 from autograd_gpu import nn, optim
+from autograd_gpu.data import DataLoader, TensorDataset
 from autograd_gpu.nn import functional as F
 
 from . import digits
@@ -68,30 +69,32 @@ def network(layer: type[nn.Module]) -> nn.Sequential:
     return nn.Sequential(nn.Linear(64, WIDTH), *(layer(WIDTH) for _ in range(LAYERS)), nn.Linear(WIDTH, 10))
 
 
-def train(epochs: int = 12, seed: int = 0, device: str = "cpu", batch: int = 32, lr: float = 2e-3, report: Report | None = None) -> Result:
+def train(
+    epochs: int = 15, seed: int = 0, device: str = "cpu", batch: int = 32, lr: float = 2e-3, report: Report | None = None
+) -> Result:
     """Train the three networks in step with each other. `report(epoch, loss, accuracy)` is called after each epoch with the mean
     loss of the highway and the residual network and the test accuracy of the worse of the two."""
     started = time.perf_counter()
     ag.manual_seed(seed)
     x, y, x_test, y_test = digits.split(device)
     x, x_test = x.flatten(1), x_test.flatten(1)
+    loader = DataLoader(TensorDataset(x, y), batch_size=batch, shuffle=True)
     models = nn.ModuleDict({"plain": network(Plain), "highway": network(Highway), "residual": network(Residual)}).to(device)
     optimizers = {name: optim.Adam(model.parameters(), lr=lr) for name, model in models.items()}
     losses: dict[str, list[float]] = {name: [] for name in models}
     accuracy = dict.fromkeys(models, float("nan"))
     mean = worse = float("nan")
     for epoch in range(1, epochs + 1):
-        batches = ag.randperm(len(x), device=device).split(batch)
         for name, model in models.items():
             total = 0.0
-            for indices in batches:
-                loss = F.cross_entropy(model(x[indices]), y[indices])
+            for images, labels in loader:
+                loss = F.cross_entropy(model(images), labels)
                 optimizers[name].zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizers[name].step()
                 total += loss.item()
-            losses[name].append(total / len(batches))
+            losses[name].append(total / len(loader))
             accuracy[name] = digits.accuracy(model, x_test, y_test)
         mean = (losses["highway"][-1] + losses["residual"][-1]) / 2
         worse = min(accuracy["highway"], accuracy["residual"])

@@ -1,5 +1,7 @@
 """The main job: a small network learns to read handwritten digits.
 
+Target: 97% of the test digits read right. Takes about 3 s on two cores.
+
 from autograd_gpu.examples import digits
 result = digits.train(epochs=60, seed=0)
 print(result.accuracy)
@@ -7,6 +9,7 @@ print(result.accuracy)
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +20,8 @@ import numpy as np
 import autograd_gpu as ag
 from autograd_gpu import nn, optim
 from autograd_gpu.nn import functional as F
+
+from .common import save_images
 
 HIDDEN = 128
 SHIFTED = 0.3  # the share of scans that are moved by a pixel, another one each epoch: worth 2 of the 3% that are else misread
@@ -30,6 +35,11 @@ class Result:
     loss: float
     accuracy: float
     seconds: float
+
+    @property
+    def score(self) -> float:
+        """The accuracy, as what has a target."""
+        return self.accuracy
 
 
 def load() -> tuple[np.ndarray, np.ndarray]:
@@ -111,3 +121,10 @@ def train(
         if report is not None:
             report(epoch, mean_loss, right)
     return Result(model, mean_loss, right, time.perf_counter() - started)
+
+
+def picture(result: Result, path: str | os.PathLike) -> None:
+    """What each of 40 hidden units looks for in an image."""
+    weights = result.model[0].weight.detach()[:40].reshape(-1, 8, 8).cpu().numpy()
+    title = f"What hidden units look for; {result.accuracy:.1%} of the test digits are read right"
+    save_images(0.5 + 0.5 * weights / abs(weights).max(), path, 10, title=title)

@@ -1,13 +1,13 @@
 """A physics-informed network solves Burgers' equation (M. Raissi, P. Perdikaris and G. Karniadakis, 2019).
 
-The network is u(t, x). It has no data: its loss is by how much it fails u_t + u u_x = v u_xx inside, u = -sin(pi x) at the start
-and u = 0 at both ends. The derivatives of the network by its inputs are taken with autograd.grad(create_graph=True), and the loss,
-which holds them, is differentiated again by the weights.
+The network is u(t, x). It has no data: its loss is by how much it fails u_t + u u_x = v u_xx inside, u = -sin(pi x) at the
+start and u = 0 at both ends. The derivatives of the network by its inputs are taken with autograd.grad(create_graph=True), and
+the loss, which holds them, is differentiated again by the weights. L-BFGS makes it small.
 
-Target: at most 2% off the exact solution (relative error in the 2-norm). Takes about 40 s on two cores.
+Target: at most 2% off the exact solution (relative error in the 2-norm). Takes about 20 s on two cores.
 
 from autograd_gpu.examples import pinn
-result = pinn.train(steps=2000, seed=0)
+result = pinn.train(steps=40, seed=0)
 pinn.picture(result, "burgers.png")
 """
 
@@ -77,30 +77,33 @@ def error(model: nn.Module, device: str) -> float:
     return ((said - u).norm() / u.norm()).item()
 
 
-def train(steps: int = 2000, seed: int = 0, device: str = "cpu", points: int = 512, lr: float = 5e-3, report: Report | None = None) -> Result:
-    """Train the network on other points in each step. `report(step, loss, relative error)` is called after each fiftieth step."""
+def train(steps: int = 40, seed: int = 0, device: str = "cpu", points: int = 512, report: Report | None = None) -> Result:
+    """Train the network on fixed points with L-BFGS, 20 iterations a step. `report(step, loss, relative error)` is called after
+    each step."""
     started = time.perf_counter()
     ag.manual_seed(seed)
     model = Net().to(device)
-    optimizer = optim.Adam(model.parameters(), lr=lr)
-    scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    loss_value = off = float("nan")
-    for step in range(1, steps + 1):
-        t = ag.rand(points, 1, device=device).requires_grad_()
-        x = (ag.rand(points, 1, device=device) * 2 - 1).requires_grad_()
-        place, now = ag.rand(points // 4, 1, device=device) * 2 - 1, ag.rand(points // 4, 1, device=device)
+    t = ag.rand(points, 1, device=device).requires_grad_()
+    x = (2 * ag.rand(points, 1, device=device) - 1).requires_grad_()
+    place = ag.linspace(-1, 1, points // 4, device=device).unsqueeze(1)
+    now = ag.linspace(0, 1, points // 4, device=device).unsqueeze(1)
+    optimizer = optim.LBFGS(model.parameters(), max_iter=20, history_size=50, line_search_fn="strong_wolfe")
+
+    def closure() -> ag.Tensor:
         inside = residual(model, t, x).pow(2).mean()
         start = (model(ag.zeros_like(place), place) + ag.sin(math.pi * place)).pow(2).mean()
         ends = model(now, ag.ones_like(now)).pow(2).mean() + model(now, -ag.ones_like(now)).pow(2).mean()
         loss = inside + 10 * (start + ends)
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
-        scheduler.step()
-        if step % 50 == 0 or step == steps:
-            loss_value, off = loss.item(), error(model, device)
-            if report is not None:
-                report(step, loss_value, off)
+        return loss
+
+    loss_value = off = float("nan")
+    for step in range(1, steps + 1):
+        loss_value = optimizer.step(closure).item()
+        off = error(model, device)
+        if report is not None:
+            report(step, loss_value, off)
     return Result(model, loss_value, off, time.perf_counter() - started)
 
 

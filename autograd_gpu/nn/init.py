@@ -39,7 +39,8 @@ skipping = _Skipping()  # while on, the functions here fill nothing: for modules
 def _fill(tensor: Tensor, name: str, values: Callable[[], Any]) -> Tensor:
     """Write what `values` makes, an array or a number, into `tensor`."""
     if not skipping.on:
-        backend.of(tensor.array.__class__).copyto(tensor.array, values())
+        xp = backend.beside(tensor.array)
+        xp.copyto(tensor.array, xp.guarded(values, name)())
         touch(tensor.array, f"init.{name}")
     return tensor
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from .. import backend
 from ..core.dispatch import NOTHING
 from ..core.graph import words
 from ..core.tensor import Tensor
@@ -234,7 +236,7 @@ class _BatchNorm(_Running):
         training = self.training
         if training and self.track_running_stats and self.num_batches_tracked is not None:
             count = self.num_batches_tracked.array
-            count += 1
+            backend.of(count.__class__).guarded(operator.iadd, "batch_norm")(count, 1)
             if momentum is None:
                 momentum = 1.0 / int(count)  # the mean of all batches
         if momentum is None:

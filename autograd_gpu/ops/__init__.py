@@ -7,6 +7,7 @@ from . import (
     activation,
     adaptive,
     arithmetic,
+    asking,
     attention,
     comparison,
     conv,
@@ -28,6 +29,7 @@ from . import (
     index,
     join,
     layout,
+    legacy,
     limits,
     linalg,
     lookup,
@@ -44,6 +46,7 @@ from . import (
     random,
     recurrent,
     reduce,
+    reforming,
     regression,
     resample,
     rnn,
@@ -109,6 +112,9 @@ FAMILIES = (
     recurrent,
     rnn,
     fill,
+    legacy,
+    reforming,
+    asking,
 )
 
 from . import methods  # noqa: E402, F401 (attaches what the families have declared)

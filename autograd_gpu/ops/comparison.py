@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import backend
 from ..backend.promotion import category
 from ..core.graph import words
 from ..core.primitive import elementwise, nondifferentiable
@@ -310,7 +311,7 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
     >>> ag.allclose(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 2.000001]))
     True
     """
-    return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
+    return backend.asked(isclose(input, other, rtol, atol, equal_nan).array, "all")
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
@@ -323,7 +324,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     for position, t in enumerate((input, other), 1):
         if not isinstance(t, Tensor):
             raise TypeError(f"equal(): argument {position} must be Tensor, not {type(t).__name__}")
-    return input.array.shape == other.array.shape and bool(words.eq(input, other).array.all())
+    return input.array.shape == other.array.shape and backend.asked(words.eq(input, other).array, "all")
 
 
 def is_floating_point(input: Tensor) -> bool:

@@ -287,7 +287,7 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
     >>> ag.complex(ag.tensor([1.0, 2.0]), ag.tensor([3.0, -4.0]))
     tensor([1.+3.j, 2.-4.j])
     """
-    return Tensor(_complex(real, imag, real.array, imag.array))
+    return Tensor(backend.beside(real.array).guarded(_complex, "complex")(real, imag, real.array, imag.array))
 
 
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
@@ -298,7 +298,8 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     tensor([2.+0.j])
     """
     xp = backend.beside(abs.array)
-    return Tensor(_complex(abs, angle, abs.array * xp.cos(angle.array), abs.array * xp.sin(angle.array)))
+    r, cos, sin = abs.array, xp.cos(angle.array), xp.sin(angle.array)
+    return Tensor(xp.guarded(lambda: _complex(abs, angle, r * cos, r * sin), "polar")())
 
 
 def _complex(a: Tensor, b: Tensor, real: Any, imag: Any) -> Any:

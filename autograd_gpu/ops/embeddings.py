@@ -108,7 +108,7 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
                 f"However, found offsets of type {type(offsets).__name__}"
             )
         bags, n = array.shape
-        return array.reshape(-1), xp.arange(bags).repeat(n), bags
+        return array.reshape(-1), xp.guarded(lambda: xp.arange(bags).repeat(n), "embedding_bag")(), bags
     if array.ndim != 1:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {array.ndim}")
     if offsets is None:
@@ -127,7 +127,8 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
             f"offsets[-1] can not be greater than input's length({array.size}), but got offsets[-1] of {host.max()}"
         )
     bags = len(host) - 1 if include_last_offset else len(host)
-    of = xp.searchsorted(starts.astype(int64)[:bags], xp.arange(array.size), right=True) - 1
+    of = xp.searchsorted(xp.astype(starts, dtype=int64)[:bags], xp.arange(array.size), right=True)
+    of = xp.sub(of, xp.ones((), int64))
     return array, of, bags
 
 
@@ -180,10 +181,10 @@ def embedding_bag(
     if max_norm is not None:
         _renormalize(weight, input, max_norm, norm_type)
     xp, dtype = backend.beside(numbers), weight.array.dtype
-    counted = None if padding is None else numbers != padding
+    counted = None if padding is None else xp.ne(numbers, xp.full((), padding, numbers.dtype))
     rows = words.embedding(weight, Tensor(numbers), padding=padding, by_frequency=scale_grad_by_freq)
     if mode == "max":
-        return _largest(rows, of, bags, counted)
+        return xp.guarded(_largest, "embedding_bag")(rows, of, bags, counted)
     if per_sample_weights is not None:
         rows = rows * words.reshape(per_sample_weights, shape=(numbers.size, 1))
     if counted is not None:

@@ -33,11 +33,15 @@ IN_PLACE: tuple[str, ...] = ()
 def _fill(t: Tensor, name: str, numbers: Callable[[Any], Any]) -> Tensor:
     """Write `numbers(xp)`, of the shape and dtype of t, into t."""
 
+    def drawn(array: Any) -> Any:
+        xp = backend.beside(array)
+        return xp.guarded(numbers, name)(xp)
+
     def filled(x: Tensor) -> Tensor:
-        return words.overwrite(x, Tensor(numbers(backend.beside(x.array))))
+        return words.overwrite(x, Tensor(drawn(x.array)))
 
     def directly(xp: Any, array: Any) -> None:
-        xp.copyto(array, numbers(xp))
+        xp.copyto(array, drawn(array))
 
     return in_place(filled, name, directly)(t)
 

@@ -262,7 +262,7 @@ def reduce_into(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor, 
     if reduce == "mean":
         xp = backend.beside(x.array)
         counts = xp.untake_along(xp.ones(places.array.shape, x.array.dtype), places.array, axis=axis, shape=x.array.shape)
-        counts = Tensor(counts + xp.ones((), counts.dtype) if include_self else xp.maximum(counts, xp.ones((), counts.dtype)))
+        counts = Tensor((xp.add if include_self else xp.maximum)(counts, xp.ones((), counts.dtype)))
         out = words.div(out, counts) if category(x.array.dtype) >= 2 else words.floor_divide(out, counts)
     return shaped(out, input.array.shape)
 

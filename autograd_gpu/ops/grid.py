@@ -62,7 +62,7 @@ def arange(
     dtype = dtype_of(dtype) or (int64 if integers else default_dtype[0])
     n = -((start - end) // step) if integers else math.ceil((end - start) / step)
     xp = backend.vocabulary(place_of(device))
-    return made(_line(xp, n, start, step, dtype), requires_grad)
+    return made(xp.guarded(_line, "arange")(xp, n, start, step, dtype), requires_grad)
 
 
 def _line(xp: Any, n: int, start: Any, step: Any, dtype: Any) -> Any:
@@ -82,7 +82,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
     """
     dtype = dtype_of(dtype) or default_dtype[0]
     xp = backend.vocabulary(place_of(device))
-    return made(xp.astype(_between(xp, start, end, steps), dtype=dtype), requires_grad)
+    return made(xp.astype(xp.guarded(_between, "linspace")(xp, start, end, steps), dtype=dtype), requires_grad)
 
 
 def _between(xp: Any, start: Any, end: Any, steps: int) -> Any:
@@ -111,7 +111,8 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     xp = backend.vocabulary(place_of(device))
-    return made(xp.astype(base ** _between(xp, start, end, steps), dtype=dtype_of(dtype) or default_dtype[0]), requires_grad)
+    powers = xp.guarded(lambda: base ** _between(xp, start, end, steps), "logspace")()
+    return made(xp.astype(powers, dtype=dtype_of(dtype) or default_dtype[0]), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -128,7 +129,8 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
         if value < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
     xp = backend.vocabulary(place_of(device))
-    return made(xp.astype(xp.arange(n)[:, None] == xp.arange(m), dtype=dtype_of(dtype) or default_dtype[0]), requires_grad)
+    ones = xp.eq(xp.arange(n)[:, None], xp.arange(m))
+    return made(xp.astype(ones, dtype=dtype_of(dtype) or default_dtype[0]), requires_grad)
 
 
 # -- grids -------------------------------------------------------------------------------------------------------------
@@ -265,9 +267,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
     else:
-        if array.min() < 0:
+        if backend.asked(array, "min") < 0:
             raise RuntimeError("Class values must be non-negative.")
-        most = int(array.max())
+        most = backend.asked(array, "max")
         if num_classes == -1:
             num_classes = most + 1
         elif num_classes < 1:
@@ -275,7 +277,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         elif most >= num_classes:
             raise RuntimeError(f"Class values must be smaller than num_classes: got {most} of {num_classes}")
     xp = backend.beside(array)
-    return Tensor(xp.astype(array[..., None] == xp.arange(num_classes), dtype=int64))
+    return Tensor(xp.astype(xp.eq(array[..., None], xp.arange(num_classes)), dtype=int64))
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:

@@ -144,7 +144,7 @@ def _assignable(value: Any, x: Tensor, looked_up: bool) -> Tensor:
                 f"{value.array.dtype} for the source: cast with .to()"
             )
         value = words.astype(value, dtype=array.dtype)
-    return value if value.array.__class__ is array.__class__ else value.to(x.device)
+    return value if value.array.__class__ is array.__class__ and not backend.apart[0] else value.to(x.device)
 
 
 def number_like(value: Any, x: Tensor) -> Tensor:

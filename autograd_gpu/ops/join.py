@@ -254,7 +254,7 @@ def repeat_interleave(
         if repeats.array.size != 1:
             return words.index(
                 words.reshape(input, shape=shape),
-                _places(xp, backend.move(repeats.array, input.device), shape[axis]),
+                xp.guarded(_places, "repeat_interleave")(xp, backend.move(repeats.array, input.device), shape[axis]),
                 axes=(axis,),
             )
         repeats = int(repeats.array.item())

@@ -58,8 +58,8 @@ def _slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor | 
 
 def _not_negative(name: str, index: Tensor, size: int, axis: int, error: type[Exception] = IndexError) -> None:
     """Raise for a negative index, which x[...] takes and these functions do not."""
-    if index.array.size and int(index.array.min()) < 0:
-        raise error(f"{name}(): index {int(index.array.min())} is out of bounds for dimension {axis} with size {size}")
+    if index.array.size and (least := backend.asked(index.array, "min")) < 0:
+        raise error(f"{name}(): index {least} is out of bounds for dimension {axis} with size {size}")
 
 
 @dim_or_axis
@@ -192,8 +192,11 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 def _in_range(input: Tensor, index: Tensor) -> None:
     n, i = input.array.size, index.array
-    if i.size and not (-n <= int(i.min()) and int(i.max()) < n):
-        wrong = int(i.max()) if int(i.max()) >= n else int(i.min())
+    if not i.size:
+        return
+    least, most = backend.asked(i, "min"), backend.asked(i, "max")
+    if least < -n or most >= n:
+        wrong = most if most >= n else least
         raise IndexError(f"out of range: tried to access index {wrong} on a tensor of {n} elements.")
 
 

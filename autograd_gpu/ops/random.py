@@ -48,7 +48,8 @@ def _draw_complex(kind: str, shape: tuple[int, ...], dtype: np.dtype, xp: Any, g
     part = float32 if dtype.itemsize == 8 else float64
     pairs = draw(kind, (*shape, 2), part, xp, generator, what)
     scale = part.type(0.5**0.5 if kind == "normal" else 1)  # of variance 1 in all
-    return xp.astype(pairs[..., 0] * scale + pairs[..., 1] * scale * dtype.type(1j), dtype=dtype)
+    parts = xp.guarded(lambda re, im: re * scale + im * scale * dtype.type(1j), what)(pairs[..., 0], pairs[..., 1])
+    return xp.astype(parts, dtype=dtype)
 
 
 def integers(low: int, high: int, shape: tuple[int, ...], dtype: np.dtype, xp: Any, generator: Generator | None) -> Any:
@@ -62,7 +63,7 @@ def integers(low: int, high: int, shape: tuple[int, ...], dtype: np.dtype, xp: A
                 raise RuntimeError(f"{name} is out of bounds for {dtype}: {value}")
     seed, offset = (generator or default_generator).take(math.prod(shape), int64)
     drawn = xp.astype(xp.random_integers(seed, offset, shape, high - low), dtype=int64)
-    return xp.astype(drawn + np.int64(low), dtype=dtype)
+    return xp.astype(xp.add(drawn, xp.full((), low, int64)) if low else drawn, dtype=dtype)
 
 
 def _factory(
@@ -242,7 +243,7 @@ def normal(
     """
     given = [t for t in (mean, std) if isinstance(t, Tensor)]
     if isinstance(std, Tensor):
-        if std.array.size and std.array.min() < 0:
+        if std.array.size and backend.asked(std.array, "min") < 0:
             raise RuntimeError("normal expects all elements of std >= 0.0")
     elif std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
@@ -258,7 +259,8 @@ def normal(
         xp = backend.vocabulary(place_of(device))
         numbers = draw("normal", shape_of((size,)), dtype_of(dtype) or default_dtype[0], xp, generator, "normal")
     mean, std = (t.array if isinstance(t, Tensor) else numbers.dtype.type(t) for t in (mean, std))
-    return made(xp.astype(numbers * std + mean, dtype=numbers.dtype), requires_grad)
+    numbers = xp.guarded(lambda z: z * std + mean, "normal")(numbers)
+    return made(xp.astype(numbers, dtype=numbers.dtype), requires_grad)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
@@ -279,11 +281,12 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
 
 def chances(p: Any, shape: tuple[int, ...], dtype: np.dtype, xp: Any, generator: Generator | None, what: str) -> Any:
     """One where a uniform number is below p, else zero."""
-    low, high = (p, p) if not hasattr(p, "shape") else (p.min(), p.max()) if p.size else (0, 1)
+    low, high = (p, p) if not hasattr(p, "shape") else (backend.asked(p, "min"), backend.asked(p, "max")) if p.size else (0, 1)
     if not (low >= 0 and high <= 1):
         raise RuntimeError(f"{what} expects p to be in [0, 1], but got p={low if not low >= 0 else high}")
     wide = float64 if getattr(p, "dtype", None) == float64 else float32
-    return xp.astype(draw("uniform", shape, wide, xp, generator, what) < p, dtype=dtype)
+    below = xp.guarded(lambda u: u < p, what)(draw("uniform", shape, wide, xp, generator, what))
+    return xp.astype(below, dtype=dtype)
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:

@@ -66,7 +66,8 @@ class _Image:
         rows = words.reshape(words.transpose(x, axes=(0, *range(2, x.array.ndim), 1)), shape=(self.count, c))
         self.rows = words.unslice(rows, spec=((0, self.count, None), ...), shape=(self.count + 1, c))
         xp = backend.beside(x.array)
-        self.first = Tensor((xp.arange(n) * prod(self.sizes)).reshape((n,) + (1,) * len(self.sizes)))
+        first = xp.mul(xp.arange(n), xp.full((), prod(self.sizes), int64))
+        self.first = Tensor(first.reshape((n,) + (1,) * len(self.sizes)))
 
     def at(self, places: Sequence[Tensor]) -> Tensor:
         """The elements at whole numbers, one tensor a dimension."""

@@ -155,7 +155,7 @@ def kthvalue(
         return return_types.kthvalue(words.clone(input), argsort(input))
     order = words.argsort(input, axis=place, descending=False)
     indices = words.slice(order, spec=(*[FULL] * place, (k - 1, k, None), Ellipsis))
-    indices = Tensor(indices.array.copy())
+    indices = words.clone(indices)
     values = words.take_along(input, indices, axis=place)
     if not keepdim:
         shape = input.array.shape[:place] + input.array.shape[place + 1 :]
@@ -272,14 +272,18 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     elements, tests = _number_or_tensor(elements, like), _number_or_tensor(test_elements, like)
     xp = backend.beside(like.array)
     dtype = result_type([elements.array, tests.array])
-    x, among = elements.array.astype(dtype), tests.array.astype(dtype).reshape(-1)
+    return Tensor(xp.guarded(_is_in, "isin")(xp, elements.array, tests.array, dtype, invert))
+
+
+def _is_in(xp: Any, x: Any, among: Any, dtype: Any, invert: bool) -> Any:
+    x, among = x.astype(dtype), among.astype(dtype).reshape(-1)
     if not among.size:
         found = xp.zeros(x.shape, boolean)
     else:
         among = xp.take_along(among, xp.argsort(among, axis=0, descending=False), axis=0)
         places = xp.searchsorted(among, x, right=False)
         found = xp.asarray(xp.index(among, places * (places < among.size), axes=(0,)) == x)
-    return Tensor(xp.asarray(~found) if invert else found)
+    return xp.asarray(~found) if invert else found
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
@@ -292,7 +296,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
     x = input.array
-    if x.ndim != 1 or category(x.dtype) != 1 or x.size and int(x.min()) < 0:
+    if x.ndim != 1 or category(x.dtype) != 1 or x.size and backend.asked(x, "min") < 0:
         raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, not {x.dtype} {list(x.shape)}")
     if weights is not None and weights.array.shape != x.shape:
         raise RuntimeError(f"weights should be 1-d and have the same length as input: {list(weights.shape)} and {list(x.shape)}")
@@ -313,16 +317,20 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     xp, x = backend.beside(input.array), input.array.reshape(-1)
     low, high = float(min), float(max)
     if low == high and x.size:
-        low, high = float(x.min()), float(x.max())
+        low, high = float(backend.asked(x, "min")), float(backend.asked(x, "max"))
     if low == high:
         low, high = low - 1, high + 1
     if low > high:
         raise RuntimeError("max must be larger than min")
     if not math.isfinite(low) or not math.isfinite(high):
         raise RuntimeError(f"range of [{low}, {high}] is not finite")
-    x = x[(x >= low) & (x <= high)].astype(float64)
-    places = ((x - low) / (high - low) * bins).astype(int64)
-    return Tensor(xp.bincount(places - (places == bins), minlength=bins).astype(input.array.dtype))
+    return Tensor(xp.guarded(_counted, "histc")(xp, x, bins, low, high))
+
+
+def _counted(xp: Any, x: Any, bins: int, low: float, high: float) -> Any:
+    inside = x[(x >= low) & (x <= high)].astype(float64)
+    places = ((inside - low) / (high - low) * bins).astype(int64)
+    return xp.bincount(places - (places == bins), minlength=bins).astype(x.dtype)
 
 
 def _distinct(input: Tensor, dim: int | None, consecutive: bool, return_inverse: bool, return_counts: bool) -> Any:

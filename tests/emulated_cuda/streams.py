@@ -133,7 +133,8 @@ class Stream:
         return self.handle == 0
 
     def __str__(self) -> str:
-        return "default stream" if self.is_legacy else f"stream {self.number}"
+        name = "default stream" if self.is_legacy else f"stream {self.number}"
+        return f"{name} of device {self.ordinal}" if self.ordinal else name
 
 
 @dataclass(eq=False)

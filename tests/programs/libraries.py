@@ -159,7 +159,7 @@ def numbers(t: Any) -> np.ndarray:
 def ran(lib: SimpleNamespace, what: Program, begin: list | None = None) -> Run:
     """Run a program, with the library's settings left as they were."""
     torch, run = lib.torch, Run(lib, begin)
-    before = torch.get_default_dtype()
+    before, tf32 = torch.get_default_dtype(), torch.backends.cuda.matmul.allow_tf32
     torch.set_default_dtype(torch.float64 if what.double else torch.float32)
     try:
         with warnings.catch_warnings():
@@ -169,5 +169,6 @@ def ran(lib: SimpleNamespace, what: Program, begin: list | None = None) -> Run:
             what.run(lib, run)
     finally:
         torch.set_default_dtype(before)
+        torch.backends.cuda.matmul.allow_tf32 = tf32
     assert run.logged and run.last, "a program reports losses and the weights it ends with"
     return run

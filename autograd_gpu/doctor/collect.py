@@ -1,0 +1,480 @@
+"""Collecting: what a network does in the steps that are looked at, as plain numbers. `diagnose` says what they mean.
+
+NOTE [What it costs]
+    A step is a backward pass. Between the steps that are looked at, watching is one call more in each backward (see
+    anomaly.NOTE [Getting between]) and nothing else: no module has a hook. For the forward of a step that is looked at, a
+    `_Tap` stands in the place of `forward` of the modules in question and keeps references to what goes in and comes out. When
+    backward has passed, these arrays and the gradients are reduced to a handful of numbers and let go.
+    1. The first steps (FULL) are looked at in full, because a bad start shows there.
+    2. After that a look is at half of the layers, and at one of four things: gradients, updates, moments, idle units. They take
+       turns: a small network, whose step is a few dozen calls, could not pay for more.
+    3. Of large arrays some rows stand for all (LARGE, and FEW for what is copied).
+    Numbers stay on their device until the report is asked for.
+
+NOTE [The first non-finite number]
+    Looking for it costs nothing until there is one: the gradients of a step that is looked at are not finite. Then the batch
+    is still there, and the parameters are what they were, for the optimizer comes later. So
+    1. the forward of the model is run once more, with a look at what each op gives; random numbers and buffers are put back;
+    2. if it is finite, the graph from the loss down is searched for saved arrays that are not;
+    3. if they are finite, backward is run once more, with a look at what each rule gives.
+    For 2 and 3 what the graph saved is held for the time of the backward, which otherwise frees it on the way; that is done in
+    full looks only. A step that was not looked at has spoilt the parameters by the next look, which then says no more than so.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import anomaly
+from ..backend import of
+from ..core.graph import NO_GRAD, Leaf, mode, set_mode, where
+from ..core.tensor import Tensor
+from ..nn.module import Module
+from ..ops.generator import get_rng_state, set_rng_state
+from .record import ACTIVATIONS, DIES, SATURATES, Layer, Look, Record, Trouble
+from .report import Report
+
+FULL = 3  # so many steps at the beginning are looked at in full
+LARGE, FEW = 16384, 4096  # elements: of larger arrays some rows stand for all
+GRADIENT, MOMENTS, UPDATE, IDLE = KINDS = 1, 2, 4, 8  # what a look is at
+FORWARD, FULLY = MOMENTS | IDLE, 15
+CHANNELS_FIRST = ("Conv", "BatchNorm", "InstanceNorm", "GroupNorm")  # modules whose units are along dimension 1
+
+
+class _Tap:
+    """Stands in the place of `forward` of one module during a step that is looked at."""
+
+    __slots__ = ("forward", "module", "args", "kwargs", "out", "before")
+
+    def __init__(self, module: Module):
+        self.module = module
+        self.args = self.out = None
+        self.kwargs: dict[str, Any] = {}
+
+    def put(self) -> None:
+        attributes = self.module.__dict__
+        self.before = attributes.get("forward")  # somebody else's, who had the same idea
+        self.forward = self.module.forward
+        attributes["forward"] = self
+
+    def take(self) -> None:
+        attributes = self.module.__dict__
+        if attributes.get("forward") is self:
+            if self.before is None:
+                del attributes["forward"]
+            else:
+                attributes["forward"] = self.before
+        self.args = self.out = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.args, self.kwargs = args, kwargs
+        out = self.out = self.forward(*args, **kwargs)
+        return out
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        """A copy of the model is not watched: it has its own forward."""
+        return types.MethodType(type(self.module).forward, memo[id(self.module)])
+
+
+class _Part:
+    """A layer and what is needed to look at it, which is no plain data."""
+
+    def __init__(self, name: str, module: Module, activation: str | None):
+        self.tap = _Tap(module)
+        self.parameters = [p for p in module.__dict__["_parameters"].values() if p is not None]
+        weights = [p for p in self.parameters if p.array.ndim > 1]
+        self.weight = weights[0] if weights else self.parameters[0] if self.parameters else None
+        self.alive: Any = None  # units that were not zero at some time
+        self.before: Any = None  # the weight before the update that is waited for
+        self.is_activation = activation is not None
+        self.channels_first = type(module).__name__.startswith(CHANNELS_FIRST)
+        kind = type(module).__name__
+        self.layer = Layer(name or kind, kind, activation, sum(p.array.size for p in self.parameters))
+        if self.weight is not None:
+            self.layer.bytes = self.weight.array.itemsize
+
+    def look(self, step: int, at: int) -> None:
+        """Reduce what came through the tap and the gradients, or the one of it that is asked for, to numbers."""
+        look = Look(step)
+        self.layer.looks.append(look)
+        if at & GRADIENT:
+            look.gradient = sum([_square(p.node.grad.array) for p in self.parameters if p.grad is not None])
+        if at & UPDATE and self.weight is not None:
+            self.before = rows = _some(self.weight.array, FEW).copy()
+            look.weight = _square(rows)
+        if at & FORWARD:
+            out = self.output()
+            if out is not None:
+                self._look_forward(look, at, _some(out.array, thin=False))
+
+    def _look_forward(self, look: Look, at: int, out: Any) -> None:
+        look.count = out.size
+        if at & MOMENTS:
+            flat = _flat(out)
+            look.sum, look.square = _total(flat), flat.dot(flat)
+        if at & IDLE:
+            activation = self.layer.activation
+            if activation in DIES:
+                on = out > 0
+                look.idle = look.count - _count(on)
+                across = 1 if out.ndim > 2 and self.channels_first else out.ndim - 1
+                alive = on.any(axis=tuple([i for i in range(out.ndim) if i != across]) if out.ndim != 2 else 0)
+                self.alive = alive if self.alive is None or self.alive.shape != alive.shape else self.alive | alive
+            elif activation in SATURATES:
+                given = self.tap.args[0] if self.is_activation and self.tap.args else None
+                x = _some(given.array, thin=False) if isinstance(given, Tensor) else out
+                look.idle = _count(abs(x) > SATURATES[activation])
+
+    def output(self) -> Tensor | None:
+        """What the module gave, the first if it gave several; None if that is no tensor of floating point numbers."""
+        out = self.tap.out
+        if out.__class__ is tuple:
+            out = out[0]
+        return out if isinstance(out, Tensor) and out.array.dtype.kind in "fV" else None
+
+    def updated(self) -> None:
+        """The optimizer has passed: by how much did the weight change?"""
+        before, self.before = self.before, None
+        if before is not None and self.layer.looks:
+            rows = _some(self.weight.array, FEW)
+            if rows.shape == before.shape:
+                before -= rows
+                self.layer.looks[-1].update = _square(before)
+
+
+def _some(array: Any, most: int = LARGE, thin: bool = True) -> Any:
+    """The array, or some of its rows if it is large: every k-th, or with thin=False the first, which is as good for batches."""
+    size = array.size
+    if size <= most or array.ndim == 0:
+        return array
+    rows = array.shape[0]
+    keep = max(1, rows * most // size)
+    return array[:: rows // keep] if thin else array[:keep]
+
+
+def _total(flat: Any) -> Any:
+    """The sum, without the warnings of `flat.sum()`, which come from NumPy's own files."""
+    return np.add.reduce(flat) if flat.__class__ is np.ndarray else flat.sum()
+
+
+def _count(mask: Any) -> Any:
+    """How many are true: a fifth of what NumPy takes for `mask.sum()`."""
+    return np.count_nonzero(mask) if mask.__class__ is np.ndarray else mask.sum()
+
+
+def _flat(array: Any) -> Any:
+    """The elements in one dimension, in float32 or better."""
+    return (array if array.itemsize > 2 else of(array.__class__).astype(array, dtype=np.dtype("float32"))).ravel()
+
+
+def _square(array: Any) -> Any:
+    """The sum of squares; of a large array an estimate from some of its rows."""
+    rows = _some(array)
+    flat = _flat(rows)
+    found = flat.dot(flat)
+    return found if rows is array else found * (array.size / rows.size)
+
+
+class Watch:
+    """A network under observation. Made by `watch`; see there."""
+
+    def __init__(self, model: Module, optimizer: Any = None, every: int = 10):
+        if not isinstance(model, Module):
+            raise TypeError(f"watch() takes a Module, not {type(model).__name__}")
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"every is a number of steps, at least 1, and got {every!r}")
+        self.model, self.optimizer, self.every = model, optimizer, every
+        self._parts = [
+            _Part(name, module, _activation_of(module))
+            for name, module in model.named_modules()
+            if _activation_of(module) or any(p is not None for p in module.__dict__["_parameters"].values())
+        ]
+        if not self._parts:
+            raise ValueError("there is nothing to watch: the model has neither parameters nor activations")
+        self._root = _Tap(model)
+        self._taps = {part.tap for part in self._parts}
+        own = next((tap for tap in self._taps if tap.module is model), None)
+        self._root = own or self._root
+        self._smallest = min((p for p in self._parts[0].parameters), key=lambda p: p.array.size, default=None)
+        self._record = Record([part.layer for part in self._parts])
+        self._step = 0  # the step that is looked at next
+        self._left = 0  # after so many others
+        self._looking: Sequence[_Part] = ()  # the parts to look at next,
+        self._at = 0  # and at what of them
+        self._waiting: Sequence[_Part] = ()  # the parts whose update is waited for
+        self._running = True
+        self._arm()
+        anomaly.surround(self._pass)
+
+    # -- step by step --------------------------------------------------------------------------------------------------------
+
+    def _pass(self, run: Callable, roots: list, retain: Any, create: bool, only: Any = None, catch: Any = None) -> Any:
+        """Called in place of each backward."""
+        if only is not None or catch is not None:  # asked for the gradients of some tensors: no step
+            return run(roots, retain, create, only, catch)
+        if self._waiting:
+            self._updates()
+        if not self._left:
+            return self._look(run, roots, retain, create)
+        found = run(roots, retain, create)
+        self._left -= 1
+        if not self._left:
+            self._arm()
+        return found
+
+    def _arm(self) -> None:
+        """Make ready for a look in the step to come."""
+        if self._step < FULL or self.every == 1:
+            self._looking, self._at = self._parts, FULLY
+        else:
+            turn = self._step // self.every
+            self._at = KINDS[turn % 4]
+            self._looking = self._parts[turn // 4 % min(2, len(self._parts)) :: 2]
+        if self._at & FORWARD:
+            for part in self._looking:
+                part.tap.put()
+            if self._at == FULLY and self._root not in self._taps:
+                self._root.put()
+
+    def _disarm(self) -> None:
+        if self._at & FORWARD:
+            for part in self._looking:
+                part.tap.take()
+            if self._at == FULLY:
+                self._root.take()
+
+    def _look(self, run: Callable, roots: list, retain: Any, create: bool) -> Any:
+        step, at = self._step, self._at
+        if at & FORWARD and (self._root if at == FULLY else self._looking[0].tap).out is None:
+            return run(roots, retain, create)  # a backward of something that the model did not give
+        nodes = saved = ()
+        if at == FULLY:
+            nodes = anomaly.nodes_below([node for node, _ in roots])
+            saved = [node.saved for node in nodes]
+            if not step:
+                self._begin(nodes)
+        found = run(roots, retain, create)
+        for part in self._looking:
+            part.look(step, at)
+        if at & UPDATE:
+            self._waiting = self._looking
+        if not self._finite():
+            self._record.trouble = self._locate(step, roots, nodes, saved)
+            self.stop()
+            return found
+        self._disarm()
+        if step < FULL:
+            self._uniformity()
+            self._step = step + 1
+        if self._step >= FULL:
+            self._step = step + self.every - step % self.every
+        self._left = self._step - step - 1
+        if not self._left:
+            self._arm()
+        return found
+
+    def _finite(self) -> bool:
+        """Whether the gradient of the first layer, where all gradients that are not finite arrive, is finite."""
+        p = self._smallest
+        if p is None or p.grad is None:
+            return True
+        total = _square(p.grad.array)
+        return bool(total - total == 0)
+
+    def _updates(self) -> None:
+        for part in self._waiting:
+            part.updated()
+        self._waiting = ()
+
+    def _begin(self, nodes: list) -> None:
+        """In the first step: which functions come after which layers, what goes in, and what the learning rate is."""
+        after = {id(edge): node.name() for node in nodes for edge in node.edges if node.name() in ACTIVATIONS}
+        outputs = {}
+        for part in self._parts:
+            if not part.is_activation:
+                out = part.output()
+                if out is not None:
+                    outputs[id(out)] = part
+                    part.layer.activation = after.get(id(out.node))
+                part.layer.frozen = bool(part.parameters) and all(p.node is None for p in part.parameters)
+        for part in list(self._parts):  # an activation that is a module is one with the layer that it comes after
+            before = outputs.get(id(part.tap.args[0])) if part.is_activation and part.tap.args else None
+            if before is not None:
+                before.layer.activation = part.layer.activation
+                self._drop(part)
+        given = next((x for x in self._root.args or () if isinstance(x, Tensor) and x.array.dtype.kind in "fV"), None)
+        if given is not None and given.array.size:
+            flat = _flat(_some(given.array, thin=False)).astype("float64")
+            self._record.input_mean, self._record.input_std = float(flat.mean()), float(flat.std())
+        groups = getattr(self.optimizer, "param_groups", None)
+        if groups:
+            self._record.lr = float(groups[0]["lr"])
+
+    def _drop(self, part: _Part) -> None:
+        part.tap.take()
+        self._parts.remove(part)
+        self._record.layers.remove(part.layer)
+
+    def _uniformity(self) -> None:
+        """Which layers have units that are all the same."""
+        for part in self._parts:
+            w = None if part.weight is None else part.weight.array
+            part.layer.same = w is not None and w.ndim > 1 and w.shape[0] > 1 and bool((w == w[:1]).all())
+
+    # -- the first non-finite number: see the NOTE ------------------------------------------------------------------------
+
+    def _locate(self, step: int, roots: list, nodes: list, saved: list) -> Trouble:
+        poisoned = next((name for name, p in self.model.named_parameters() if not anomaly.is_finite(p.array)), None)
+        if poisoned is not None:
+            return Trouble(step, "parameters", detail=poisoned)
+        for find in (self._in_forward, self._in_graph, self._in_backward) if nodes else ():
+            trouble = find(step, roots, nodes, saved)
+            if trouble is not None:
+                return trouble
+        return Trouble(step, "unknown")
+
+    def _in_forward(self, step: int, roots: list, nodes: list, saved: list) -> Trouble | None:
+        """Run the model once more."""
+        first: list[Trouble] = []
+
+        def see(op: str, place: Any, inputs: Sequence[Any], out: Any) -> None:
+            if not first:
+                outs = [x for x in (out if isinstance(out, (tuple, list)) else (out,)) if hasattr(x, "dtype")]
+                broken = next((x for x in outs if not anomaly.is_finite(np.asarray(x) if x.ndim == 0 else x)), None)
+                if broken is not None:
+                    first.append(Trouble(step, "forward", op, where(place), str(broken.dtype)))
+
+        args, kwargs = self._root.args, self._root.kwargs
+        buffers = [(b, b.array.copy()) for b in self.model.buffers()]
+        random, before = get_rng_state(), set_mode(mode.state | NO_GRAD)
+        try:
+            with anomaly.each_output(see):
+                out = self._root.forward(*args, **kwargs)
+        finally:
+            set_mode(before)
+            set_rng_state(random)
+            for buffer, array in buffers:
+                buffer.array[...] = array
+        outs = out if isinstance(out, (tuple, list)) else (out,)
+        finite = all(anomaly.is_finite(x.array) for x in outs if isinstance(x, Tensor))
+        return None if finite or not first else first[0]
+
+    def _in_graph(self, step: int, roots: list, nodes: list, saved: list) -> Trouble | None:
+        """The oldest node whose output is known from what was saved, or can be computed from it, and is not finite."""
+        broken: dict[int, tuple[Any, Any]] = {}
+
+        def known(node: Any, array: Any) -> None:
+            if node is not None and not isinstance(node, Leaf) and hasattr(array, "dtype") and not anomaly.is_finite(array):
+                broken.setdefault(node.number, (node, array))
+
+        for node, held in zip(nodes, saved, strict=True):
+            plan = node.plan
+            if held is None or not hasattr(plan, "source"):  # a Function of the user's: its inner ops are not in the graph
+                continue
+            edges = dict(zip(plan.needed, node.edges, strict=True))
+            for place in plan.array_places(held):
+                kind, which = plan.source(place)
+                known(node if kind == "output" else edges.get(which), held[place])
+            op, named = plan.op, dict(zip(plan.names, held, strict=False))
+            if not op.several and not op.variadic and all(name in named for name in (*op.inputs, *op.keywords)):
+                arrays, keywords = [named[name] for name in op.inputs], {name: named[name] for name in op.keywords}
+                known(node, np.asarray(op.lanes[arrays[0].__class__].plain(*arrays, **keywords)))
+        if not broken:
+            return None
+        maker, array = broken[min(broken)]
+        maker = maker if hasattr(maker, "place") else maker.edges[0]
+        return Trouble(step, "forward", maker.name(), where(maker.place), str(array.dtype))
+
+    def _in_backward(self, step: int, roots: list, nodes: list, saved: list) -> Trouble | None:
+        """Run backward once more, into no leaf."""
+        first: list[Trouble] = []
+
+        def see(node: Any, grads: Sequence[Any]) -> None:
+            broken = None if first else next((g for g in grads if g is not None and not anomaly.is_finite(of(g))), None)
+            if broken is not None:
+                first.append(Trouble(step, "backward", node.name(), where(node.place), str(broken.dtype)))
+
+        def of(g: Any) -> Any:
+            return np.asarray(g) if isinstance(g, (np.generic, float, int)) else g
+
+        for node, held in zip(nodes, saved, strict=True):
+            node.saved = held
+        leaves = {edge for node in nodes for edge in node.edges if isinstance(edge, Leaf)}
+        try:
+            anomaly.run_checked(anomaly.plain_run, see, roots, False, False, None, leaves)
+        except RuntimeError:  # an array that was overwritten since
+            pass
+        return first[0] if first else None
+
+    # -- for the user ---------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Watch no longer. Doing so twice is harmless."""
+        if self._running:
+            self._running = False
+            if self._waiting:
+                self._updates()
+            self._disarm()
+            anomaly.release(self._pass)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.stop()
+
+    def record(self) -> Record:
+        """What was collected up to now, as plain numbers."""
+        if self._waiting:
+            self._updates()
+        self._record.steps = max(0, self._step - self._left)
+        for part in self._parts:
+            if part.alive is not None:
+                part.layer.units = part.alive.size
+                part.layer.dead = 1 - float(part.alive.sum()) / max(1, part.alive.size)
+            for look in part.layer.looks:
+                for name in ("gradient", "weight", "update", "sum", "square", "idle"):
+                    value = getattr(look, name)
+                    setattr(look, name, None if value is None else float(value))
+        return self._record
+
+    def report(self) -> Report:
+        """What is wrong and what helps against it: an object with plain data, which prints as a table."""
+        return Report(self.record())
+
+
+def _activation_of(module: Module) -> str | None:
+    """The name of the activation that a module is, None for other modules."""
+    name = type(module).__name__
+    name = {"LeakyReLU": "leaky_relu", "ReLU6": "relu6"}.get(name, name.lower())
+    return name if name in ACTIVATIONS and not module.__dict__["_modules"] else None
+
+
+def watch(model: Module, optimizer: Any = None, every: int = 10) -> Watch:
+    """Look at the flow of gradients through `model` in the first three steps, and after that in every `every`-th, where a step is
+    a backward pass. It begins at once and ends with `stop()` or, used as a context manager, with the block. `report()` then
+    names what is wrong, and the remedy.
+
+    optimizer   asked for its learning rate, which the report then names
+    every       1: look at each step in full, which is what finds the first line that gives NaN wherever it is. With 10 it
+                costs less than 3% of a step
+
+    >>> import autograd_gpu as ag
+    >>> from autograd_gpu import doctor, nn, optim
+    >>> _ = ag.manual_seed(0)
+    >>> model = nn.Sequential(*[layer for _ in range(8) for layer in (nn.Linear(16, 16), nn.Sigmoid())], nn.Linear(16, 1))
+    >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+    >>> with doctor.watch(model, optimizer) as watching:
+    ...     for _ in range(30):
+    ...         loss = (model(ag.randn(32, 16)) ** 2).mean()
+    ...         optimizer.zero_grad()
+    ...         loss.backward()
+    ...         optimizer.step()
+    >>> [(finding.kind, finding.layer) for finding in watching.report().findings]
+    [('vanishing', '0')]
+    """
+    return Watch(model, optimizer, every)

@@ -1,0 +1,205 @@
+"""npz archives of nested structures: dicts, lists, tuples, numbers, strings, None, tensors and arrays. Nothing is pickled.
+
+NOTE [The archive]
+    1. Each tensor and array is an entry NAME.npy, so that numpy.load reads the file too. A flat dict of tensors has its keys as
+       names; in deeper structures a name is the path of keys, joined by "/".
+    2. The entry structure.json says how they belong together. Numbers, strings, booleans and None stand for themselves, a list is
+       a list; everything else is an object with one key, which says what it is: {"dict": {...}}, {"tuple": [...]},
+       {"tensor": NAME}. A flat dict of tensors needs no more than its names, so archives of other makers load as such.
+    3. bfloat16, which the .npy format does not know, is saved as the uint16 of the same bits, and is noted in the structure.
+    4. An array that occurs several times is saved once.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend.promotion import bfloat16
+from ..core.tensor import Tensor
+from ..ops.nested import native
+from .foreign import checked
+
+STRUCTURE = "structure.json"
+VERSION = 1
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------------
+
+
+class _Writer:
+    """Turns a structure into JSON and gathers its arrays."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self.names: dict[int, str] = {}  # rule 4
+        self.kept: list[Any] = []  # what the ids above are of
+
+    def encoded(self, value: Any, path: tuple[str, ...]) -> Any:
+        """A value as JSON."""
+        if value is None or isinstance(value, (bool, str)):
+            return value
+        if isinstance(value, np.generic):
+            return {"number": self._add(value, np.asarray(value), path)}
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+        if isinstance(value, complex):
+            return {"complex": [self.encoded(value.real, path), self.encoded(value.imag, path)]}
+        if isinstance(value, Tensor):
+            host = backend.of(value.array.__class__).to_host(value.array)
+            tag = "tensor" if not (value.requires_grad and value.is_leaf) else "leaf"
+            return {tag: self._add(value.array, host, path)}
+        if isinstance(value, np.ndarray):
+            return {"array": self._add(value, value, path)}
+        if isinstance(value, bytes):
+            return {"bytes": value.hex()}
+        if isinstance(value, np.dtype):
+            return {"dtype": value.name}
+        if isinstance(value, backend.Device):
+            return {"device": str(value)}
+        if isinstance(value, Mapping):
+            return self._mapping(value, path)
+        if isinstance(value, (list, tuple)):
+            items = [self.encoded(x, (*path, str(i))) for i, x in enumerate(value)]
+            return items if isinstance(value, list) else {"tuple": items}
+        raise TypeError(
+            f"cannot save {_place(path)}, of type {type(value).__name__}: files hold dicts, lists, tuples, numbers, strings, "
+            "None, tensors and arrays. Save what its state_dict() gives, or the data in it"
+        )
+
+    def _mapping(self, value: Mapping, path: tuple[str, ...]) -> Any:
+        items = [(key, self.encoded(x, (*path, str(key)))) for key, x in value.items()]
+        tag = "counter" if isinstance(value, Counter) else "dict"
+        if tag == "dict" and all(type(key) is str for key, _ in items):
+            return {tag: dict(items)}
+        return {"counter" if tag == "counter" else "pairs": [[self.encoded(key, (*path, "key")), x] for key, x in items]}
+
+    def _add(self, known: Any, array: np.ndarray, path: tuple[str, ...]) -> str:
+        name = self.names.get(id(known))
+        if name is not None:
+            return name
+        if array.dtype.kind not in "biufcSU" and array.dtype != bfloat16:
+            raise TypeError(f"cannot save {_place(path)}: arrays of {array.dtype} hold Python objects or fields")
+        name = "/".join(path).replace("\0", "?").encode("utf-8", "backslashreplace").decode()
+        name = first = name or "value"
+        i = 1
+        while name in self.arrays:
+            i += 1
+            name = f"{first}~{i}"
+        self.arrays[name] = array
+        self.names[id(known)] = name
+        self.kept.append(known)
+        return name
+
+
+def _place(path: tuple[str, ...]) -> str:
+    return "the value" if not path else "the item " + "".join(f"[{key!r}]" for key in path)
+
+
+def write(path: str, value: Any, metadata: Mapping[str, str] | None) -> None:
+    """Write a structure to a new file."""
+    import zipfile  # here, for it is slow to import
+
+    writer = _Writer()
+    root = writer.encoded(value, ())
+    bits = sorted(name for name, array in writer.arrays.items() if array.dtype == bfloat16)
+    structure = {"version": VERSION, "metadata": dict(metadata or {}), "bfloat16": bits, "root": root}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, array in writer.arrays.items():
+            array = np.ascontiguousarray(array).reshape(array.shape)
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, array.view(np.uint16) if name in bits else array, allow_pickle=False)
+        archive.writestr(zipfile.ZipInfo(STRUCTURE), json.dumps(structure))
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------------
+
+
+def read(path: str, tensor: Callable[[np.ndarray], Tensor]) -> tuple[Any, dict[str, str]]:
+    """(structure, metadata) of a file; `tensor` makes tensors of arrays.
+
+    Raises ValueError that names the file if it is damaged or something else."""
+    import zipfile
+    import zlib
+
+    checked(path, "npz")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            structure = json.loads(archive.read(STRUCTURE)) if STRUCTURE in names else None
+            if structure is not None and structure["version"] > VERSION:
+                raise ValueError(f"{path} was written by a later version of autograd_gpu: update it to load this file")
+            bits = set(structure["bfloat16"]) if structure is not None else ()
+            arrays = {}
+            for entry in names:
+                if entry.endswith(".npy"):
+                    name = entry.removesuffix(".npy")
+                    arrays[name] = _array(archive.read(entry), name in bits, f"the array {name!r} in {path}")
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if structure is None:
+        for name, array in arrays.items():
+            if array.dtype.kind in "SUV":
+                raise ValueError(f"the array {name!r} in {path} is no tensor, its dtype is {array.dtype}: use numpy.load")
+        return {name: tensor(array) for name, array in arrays.items()}, {}
+    try:
+        return _decoded(structure["root"], arrays, tensor), structure["metadata"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: its {STRUCTURE} does not fit its arrays ({error!r})") from error
+
+
+def _array(data: bytes, bits: bool, what: str) -> np.ndarray:
+    try:
+        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except ValueError as error:
+        if "pickle" in str(error) or "Object" in str(error):
+            raise ValueError(f"{what} holds Python objects, which are pickled: they are never loaded") from None
+        raise ValueError(f"{what} is damaged: {error}") from None
+    return array.view(bfloat16) if bits else array
+
+
+def _decoded(value: Any, arrays: dict[str, np.ndarray], tensor: Callable[[np.ndarray], Tensor]) -> Any:
+    """What `_Writer.encoded` was given."""
+
+    def of(x: Any) -> Any:
+        return _decoded(x, arrays, tensor)
+
+    if isinstance(value, list):
+        return [of(x) for x in value]
+    if not isinstance(value, dict):
+        return value
+    ((tag, held),) = value.items()
+    if tag == "dict":
+        return {key: of(x) for key, x in held.items()}
+    if tag in ("pairs", "counter"):
+        made = {of(key): of(x) for key, x in held}
+        return Counter(made) if tag == "counter" else made
+    if tag == "tuple":
+        return tuple(of(x) for x in held)
+    if tag in ("tensor", "leaf"):
+        made = tensor(arrays[held])
+        return made.requires_grad_() if tag == "leaf" else made
+    if tag == "array":
+        return arrays[held]
+    if tag == "number":
+        return arrays[held][()]
+    if tag == "float":
+        return float(held)
+    if tag == "complex":
+        return complex(of(held[0]), of(held[1]))
+    if tag == "bytes":
+        return bytes.fromhex(held)
+    if tag == "dtype":
+        return bfloat16 if held == "bfloat16" else native(np.empty(0, held)).dtype
+    if tag == "device":
+        return backend.Device(held)
+    raise KeyError(f"unknown tag {tag!r}")

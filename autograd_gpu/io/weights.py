@@ -1,0 +1,89 @@
+"""safetensors files: flat dicts of tensors, as other frameworks write them too."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..core.tensor import Tensor
+from .foreign import checked
+
+KEY = "autograd_gpu"  # of the one entry of metadata: safetensors writes several in an order that differs from run to run
+
+
+def have_safetensors() -> bool:
+    """Whether the safetensors package is installed (extra `train`)."""
+    import importlib.util
+
+    return importlib.util.find_spec("safetensors") is not None
+
+
+def _package() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError("safetensors files need the safetensors package: pip install 'autograd_gpu[train]'") from None
+    return safetensors
+
+
+def write(path: str, tensors: Any, metadata: Mapping[str, str] | None) -> None:
+    """Write a dict of tensors to a new file."""
+    package = _package()
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(name, str) and isinstance(t, (Tensor, np.ndarray)) for name, t in tensors.items()
+    ):
+        raise TypeError("a .safetensors file holds a dict of tensors by name and nothing else: name the file .npz for more")
+    arrays = {}
+    for name, t in tensors.items():
+        array = t.array if isinstance(t, Tensor) else t
+        array = backend.of(array.__class__).to_host(array)
+        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+    given = {KEY: json.dumps(dict(metadata), sort_keys=True)} if metadata else None
+    package.numpy.save_file(arrays, path, metadata=given)
+
+
+def read(path: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """(arrays, metadata) of a file.
+
+    Raises ValueError that names the file if it is damaged or something else."""
+    package = _package()
+    checked(path, "safetensors")
+    _complete(path)
+    arrays = {}
+    try:
+        with package.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            for name in file.keys():
+                try:
+                    arrays[name] = file.get_tensor(name)
+                except (TypeError, KeyError, AttributeError) as error:
+                    kind = file.get_slice(name).get_dtype()
+                    raise ValueError(f"the tensor {name!r} in {path} has a dtype that NumPy has not: {kind}") from error
+    except package.SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if KEY in metadata:
+        metadata = json.loads(metadata[KEY])
+    return arrays, metadata
+
+
+def _complete(path: str) -> None:
+    """Raise ValueError if a file is shorter or longer than its header says."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if 8 + length > size:
+            raise ValueError(f"{path} ends too early or is damaged: {size} bytes, where its header alone has {8 + length}")
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"{path} is damaged: its header cannot be read ({error})") from None
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        what = "ends too early" if size < expected else "is too long"
+        raise ValueError(f"{path} {what}: {size} bytes, where {expected} are expected")

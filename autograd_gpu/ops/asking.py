@@ -1,0 +1,147 @@
+"""Small questions about tensors, and methods that programs call on them though little hangs on it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.graph import words
+from ..core.inplace import in_place
+from ..core.tensor import Tensor
+from .create import tensor
+from .reduce import norm
+from .shape import spread
+
+
+__all__ = ["dist", "is_nonzero", "is_same_size", "is_signed"]
+METHODS: tuple[str, ...] = (
+    *__all__,
+    "apply_",
+    "get_device",
+    "is_conj",
+    "is_inference",
+    "is_neg",
+    "is_shared",
+    "map_",
+    "resolve_conj",
+    "resolve_neg",
+    "share_memory_",
+    "sum_to_size",
+)
+IN_PLACE: tuple[str, ...] = ()
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of the difference of two tensors.
+
+    >>> import autograd_gpu as ag
+    >>> ag.dist(ag.tensor([1.0, 2.0]), ag.tensor([4.0, 6.0]))
+    tensor(5.)
+    """
+    return norm(input - other, p)
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether a tensor of one element is not zero. Raises RuntimeError for other numbers of elements.
+
+    >>> import autograd_gpu as ag
+    >>> ag.is_nonzero(ag.tensor([0.0]))
+    False
+    """
+    return bool(input)
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have one shape.
+
+    >>> import autograd_gpu as ag
+    >>> ag.is_same_size(ag.zeros(2), ag.zeros(1, 2))
+    False
+    """
+    return input.array.shape == other.array.shape
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype has numbers below zero.
+
+    >>> import autograd_gpu as ag
+    >>> ag.is_signed(ag.zeros(2)), ag.is_signed(ag.zeros(2, dtype=ag.uint8))
+    (True, False)
+    """
+    return input.array.dtype.kind not in "ub"
+
+
+@spread
+def sum_to_size(self: Tensor, size: Any) -> Tensor:
+    """This tensor summed over what broadcasting `size` to its shape would repeat.
+
+    Raises RuntimeError if `size` cannot be broadcast to its shape."""
+    shape, size = self.array.shape, tuple(int(n) for n in size)
+    padded = (1,) * (len(shape) - len(size)) + size
+    if len(padded) != len(shape) or any(n not in (1, m) for n, m in zip(padded, shape, strict=True)):
+        raise RuntimeError(f"size {list(size)} is not expandable to size {list(shape)}")
+    return words.sum_to(self, shape=size)
+
+
+def apply_(self: Tensor, callable: Callable) -> Tensor:
+    """Replace each element of this tensor on the CPU by what a function of Python makes of it. Slow."""
+    return _elements_written(self, "apply_", callable, ())
+
+
+def map_(self: Tensor, tensor: Tensor, callable: Callable) -> Tensor:
+    """Replace each element by callable(element, element of `tensor`), with `tensor` broadcast. On the CPU; slow."""
+    return _elements_written(self, "map_", callable, (tensor,))
+
+
+def _elements_written(self: Tensor, name: str, function: Callable, others: tuple[Tensor, ...]) -> Tensor:
+    if self.requires_grad or any(other.requires_grad for other in others):
+        raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
+    if not self.is_cpu:
+        raise TypeError(f"{name} is only implemented on CPU tensors")
+    shape = self.array.shape
+
+    def computed(x: Tensor) -> Tensor:
+        columns = [t.detach().expand(shape).reshape(-1).tolist() for t in (x, *others)]
+        return tensor([function(*row) for row in zip(*columns, strict=True)], dtype=x.dtype).reshape(shape)
+
+    return in_place(computed, name)(self)
+
+
+def get_device(self: Tensor) -> int:
+    """The number of the CUDA device that the elements lie on, -1 for the CPU."""
+    return -1 if self.is_cpu else (self.device.index or 0)
+
+
+def is_inference(self: Tensor) -> bool:
+    """False: tensors made in inference mode are tensors like others."""
+    return False
+
+
+def is_conj(self: Tensor) -> bool:
+    """False: conjugates are computed, not noted."""
+    return False
+
+
+def is_neg(self: Tensor) -> bool:
+    """False: negatives are computed, not noted."""
+    return False
+
+
+def resolve_conj(self: Tensor) -> Tensor:
+    """This tensor itself: see `is_conj`."""
+    return self
+
+
+def resolve_neg(self: Tensor) -> Tensor:
+    """This tensor itself: see `is_neg`."""
+    return self
+
+
+def share_memory_(self: Tensor) -> Tensor:
+    """This tensor itself. Its memory stays its own: another process gets a copy when the tensor is sent to it."""
+    return self
+
+
+def is_shared(self: Tensor) -> bool:
+    """Whether other processes see writes into this tensor: no, except where they lie on a CUDA device, as PyTorch says."""
+    return self.is_cuda

@@ -1,0 +1,508 @@
+"""Files: what comes back is what was saved, writes are whole or not at all, and nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import zipfile
+from collections import Counter, OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autograd_gpu as ag
+from autograd_gpu import nn
+from autograd_gpu.data import DataLoader, TensorDataset
+from autograd_gpu.io import load, load_checkpoint, read_metadata, save, save_checkpoint
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(
+        [str(Path(ag.__file__).parents[1]), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    ),
+}
+
+
+def same(a, b):
+    """Assert that two structures are equal: kinds, dtypes, bits."""
+    if isinstance(a, (ag.Tensor, np.ndarray, np.generic)):
+        assert isinstance(b, ag.Tensor if isinstance(a, ag.Tensor) else type(a))
+        x, y = (np.asarray(v.detach().array if isinstance(v, ag.Tensor) else v) for v in (a, b))
+        assert x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+    elif isinstance(a, dict):
+        assert list(a) == list(b) and [type(k) for k in a] == [type(k) for k in b] and isinstance(b, dict)
+        for key in a:
+            same(a[key], b[key])
+    elif isinstance(a, (list, tuple)):
+        assert isinstance(b, list if isinstance(a, list) else tuple) and len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same(x, y)
+    else:
+        assert type(a) is type(b) and repr(a) == repr(b)
+
+
+DTYPES = [ag.float16, ag.bfloat16, ag.float32, ag.float64, ag.int8, ag.int16, ag.int32, ag.int64, ag.uint8, ag.bool]
+
+STRUCTURES = {
+    "flat": {"a.weight": ag.randn(2, 3), "b/c": ag.tensor(3), "": ag.zeros(0, 2)},
+    "dtypes": {str(i): ag.ones(2, 3).to(d) for i, d in enumerate(DTYPES)},
+    "complex": {"z": ag.tensor([1 + 2j])},
+    "strided": [ag.arange(6).view(2, 3).T, ag.arange(6)[::2], ag.ones(1).expand(3)],
+    "numbers": [1, -(2**80), 1.5, float("nan"), -float("inf"), 0.1, True, False, None, 2 - 1j, "text é 𝄞", b"\0\xff", ""],
+    "NumPy": [np.float32(0.1), np.int64(7), np.arange(3, dtype=np.int16), np.array(["a", "bc"]), np.bool_(True), np.float64(1.5)],
+    "keys": {1: "a", "1": "b", None: "c", (1, "x"): "d", 2.5: [ag.ones(1)]} | {("a", 2): {}},
+    "nested": {"a": {"b": [ag.ones(1), (ag.zeros(2), {"c": None})]}, "a/b": ag.ones(3), "a~2": {}},
+    "names": {"a/b": ag.ones(1), "a": {"b": ag.zeros(1)}, "../x": ag.ones(2), "\\": ag.ones(3), "nul\0": ag.ones(4), "\ud800": 1},
+    "dtypes and devices": [ag.float32, ag.bfloat16, ag.device("cuda:1")],
+    "empty": [{}, [], ()],
+    "tensor": ag.ones(2),
+    "counter": Counter({3: 2, 5: 1}),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures(tmp_path, name):
+    path = save(STRUCTURES[name], tmp_path / "x.npz")
+    assert path == tmp_path / "x.npz" and os.listdir(tmp_path) == ["x.npz"]
+    same(STRUCTURES[name], load(path))
+
+
+def test_dicts_of_other_kinds_are_dicts(tmp_path):
+    found = load(save(OrderedDict(b=1, a=2), tmp_path / "x.npz"))
+    assert type(found) is dict and list(found) == ["b", "a"]
+
+
+def test_what_is_shared_is_saved_once(tmp_path):
+    w = ag.randn(100, 100)
+    found = load(save({"a": w, "b": w.detach(), "c": [w]}, tmp_path / "x.npz"))
+    assert os.path.getsize(tmp_path / "x.npz") < 50_000
+    found["a"].zero_()
+    assert found["b"].sum() == 0 and found["c"][0].sum() == 0
+
+
+def test_leaves_stay_leaves(tmp_path):
+    found = load(save([ag.ones(2, requires_grad=True), ag.ones(2), nn.Parameter(ag.ones(1))], tmp_path / "x.npz"))
+    assert [t.requires_grad for t in found] == [True, False, True] and all(t.is_leaf for t in found)
+
+
+def test_numpy_reads_our_files_and_we_read_its(tmp_path):
+    save({"a": ag.ones(2), "b": {"c": ag.zeros(3)}}, tmp_path / "ours.npz")
+    with np.load(tmp_path / "ours.npz", allow_pickle=False) as file:
+        assert file["a"].tolist() == [1, 1] and file["b/c"].tolist() == [0, 0, 0]
+    np.savez_compressed(tmp_path / "theirs.npz", x=np.arange(3), y=np.arange(3, dtype=">f4"))
+    found = load(tmp_path / "theirs.npz")
+    assert found["x"].dtype == ag.int64 and (found["y"] + ag.ones(3)).tolist() == [1, 2, 3]
+
+
+def test_the_same_is_the_same_bytes(tmp_path):
+    value = {"a": ag.ones(3), "b": [1, "x"]}
+    for ending in ("npz", "safetensors"):
+        if ending == "safetensors":
+            pytest.importorskip("safetensors")
+            value = {"a": ag.ones(3), "b": ag.zeros(2)}
+        one, two = (save(value, tmp_path / f"{i}.{ending}", metadata={"x": "1", "y": "2"}).read_bytes() for i in range(2))
+        assert one == two and read_metadata(tmp_path / f"0.{ending}") == {"x": "1", "y": "2"}
+
+
+@pytest.mark.parametrize(
+    "value, place",
+    [
+        ({"a": [object()]}, r"\['a'\]\['0'\], of type object"),
+        ({"f": print}, r"\['f'\]"),
+        ({1, 2}, "the value"),
+        ([np.array([object()])], "objects"),
+        (nn.Linear(1, 1), "state_dict"),
+    ],
+)
+def test_what_cannot_be_saved(tmp_path, value, place):
+    with pytest.raises(TypeError, match=place):
+        save(value, tmp_path / "x.npz")
+    assert not os.listdir(tmp_path)
+
+
+# -- safetensors -----------------------------------------------------------------------------------------------------------
+
+
+def test_safetensors_dtypes(tmp_path):
+    pytest.importorskip("safetensors")
+    tensors = {str(d): ag.arange(6).view(2, 3).T.to(d) for d in DTYPES} | {"0-d": ag.tensor(2.5), "none": ag.zeros(0, 3)}
+    found = load(save(tensors, tmp_path / "x.safetensors"))
+    assert found.keys() == tensors.keys()
+    for name in tensors:
+        same(tensors[name], found[name])
+    for wrong in ([ag.ones(1)], {"a": {"b": ag.ones(1)}}, {"a": 1}, {1: ag.ones(1)}):
+        with pytest.raises(TypeError, match="name the file .npz"):
+            save(wrong, tmp_path / "y.safetensors")
+
+
+def models(torch_nn):
+    return torch_nn.Sequential(
+        torch_nn.Conv2d(1, 4, 3), torch_nn.BatchNorm2d(4), torch_nn.ReLU(), torch_nn.Flatten(), torch_nn.Linear(4 * 4 * 4, 3)
+    )
+
+
+def test_weights_of_pytorch_load_by_name(tmp_path, torch):
+    torch_files = pytest.importorskip("safetensors.torch")
+    theirs, ours = models(torch.nn), models(nn)
+    x = np.random.default_rng(0).normal(size=(5, 1, 6, 6)).astype(np.float32)
+    theirs(torch.tensor(x))  # statistics
+    theirs.eval(), ours.eval()
+    torch_files.save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    ours.load_state_dict(load(tmp_path / "theirs.safetensors"))
+    expected = theirs(torch.tensor(x)).detach().numpy()
+    np.testing.assert_allclose(ours(ag.tensor(x)).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    save(ours.state_dict(), tmp_path / "ours.safetensors")
+    back = torch_files.load_file(tmp_path / "ours.safetensors")
+    assert list(back) and all(torch.equal(back[name], t) for name, t in theirs.state_dict().items())
+    b = {"b": torch.arange(5).to(torch.bfloat16), "h": torch.arange(5).to(torch.float16)}
+    torch_files.save_file(b, tmp_path / "b.safetensors")
+    found = load(tmp_path / "b.safetensors")
+    assert found["b"].dtype == ag.bfloat16 and (found["b"] + found["b"]).float().tolist() == [0, 2, 4, 6, 8]
+    torch_files.save_file({"f": torch.ones(2).to(torch.float8_e4m3fn)}, tmp_path / "f.safetensors")
+    with pytest.raises(ValueError, match="f.safetensors"):
+        load(tmp_path / "f.safetensors")
+
+
+# -- devices ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_devices(tmp_path, device, ending):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    path = save({"a": ag.ones(2, 3, device=device)}, tmp_path / f"x.{ending}")
+    assert str(load(path)["a"].device) == "cpu"
+    for found in (load(path, map_location=device), load(path, device=device), load(path, ag.device(device))):
+        assert found["a"].device.type == device and found["a"].sum() == 6
+
+
+# -- files that are something else -----------------------------------------------------------------------------------------
+
+
+class Harmful:
+    """What a malicious pickle does."""
+
+    def __reduce__(self):
+        return (os.mkdir, ("harm",))
+
+
+def foreign(name, torch=None):
+    """The bytes of a file of another kind."""
+    buffer = io.BytesIO()
+    if name == "pickle":
+        pickle.dump(Harmful(), buffer)
+    elif name == "torch":
+        torch.save({"w": torch.ones(2)}, buffer)
+    elif name == "objects":
+        np.savez(buffer, x=np.array([Harmful()], dtype=object))
+    elif name == "npy":
+        np.save(buffer, np.ones(3))
+    elif name == "text":
+        buffer.write(b"hello, this is no file of tensors\n" * 3)
+    elif name == "gzip":
+        buffer.write(b"\x1f\x8b\x08\0 and so on")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("ending", [".npz", ".safetensors"])
+@pytest.mark.parametrize(
+    "name, match",
+    [
+        ("pickle", "is a pickle.*never unpickled.*safetensors.torch.save_file"),
+        ("torch", "torch.save.*safetensors.torch.save_file"),
+        ("objects", "objects|npz archive"),
+        ("npy", "single array"),
+        ("text", "does not begin"),
+        ("gzip", "gzip"),
+        ("empty", "is empty"),
+    ],
+)
+def test_foreign_files(tmp_path, monkeypatch, maybe_torch, ending, name, match):
+    if ending == ".safetensors":
+        pytest.importorskip("safetensors")
+    if name == "torch" and maybe_torch is None:
+        pytest.skip("PyTorch is not installed")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"model{ending}"
+    path.write_bytes(foreign(name, maybe_torch))
+    with pytest.raises(ValueError, match=match) as caught:
+        load(path)
+    assert str(path) in str(caught.value) and not (tmp_path / "harm").exists()
+
+
+def test_wrong_endings(tmp_path):
+    pytest.importorskip("safetensors")
+    save({"a": ag.ones(1)}, tmp_path / "a.npz")
+    save({"a": ag.ones(1)}, tmp_path / "b.safetensors")
+    os.rename(tmp_path / "a.npz", tmp_path / "c.safetensors")
+    os.rename(tmp_path / "b.safetensors", tmp_path / "d.npz")
+    with pytest.raises(ValueError, match="name it .npz"):
+        load(tmp_path / "c.safetensors")
+    with pytest.raises(ValueError, match="name it .safetensors"):
+        load(tmp_path / "d.npz")
+    with pytest.raises(ValueError, match="pickles as a rule"):
+        load(tmp_path / "x.pt")
+    for ending in ("npz", "safetensors"):
+        with pytest.raises(FileNotFoundError, match=f"nowhere.{ending}"):
+            load(tmp_path / f"nowhere.{ending}")
+    with pytest.raises(IsADirectoryError):
+        (tmp_path / "dir.npz").mkdir()
+        load(tmp_path / "dir.npz")
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_damaged_files(tmp_path, ending):
+    """Cut anywhere a file is refused by name; with any byte changed it is refused, or loads if it was a byte of no meaning."""
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    value = {"weight": ag.arange(40.0), "bias": ag.ones(3, dtype=ag.bfloat16)}
+    whole = save(value, tmp_path / f"x.{ending}").read_bytes()
+    path = tmp_path / f"damaged.{ending}"
+    rng = np.random.default_rng(0)
+    for cut in {*rng.integers(0, len(whole), 60).tolist(), 1, 2, 9, len(whole) - 1}:
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match=f"damaged.{ending}"):
+            load(path)
+    path.write_bytes(whole + b"\0" * 7)
+    if ending == "safetensors":
+        with pytest.raises(ValueError, match="too long"):
+            load(path)
+    for place in rng.integers(0, len(whole), 150).tolist():
+        changed = bytearray(whole)
+        changed[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(changed)
+        try:
+            load(path)
+        except ValueError as error:
+            assert f"damaged.{ending}" in str(error)
+
+
+def test_archives_of_a_later_version_and_odd_structures(tmp_path):
+    for root, match in (({"tensor": "nothing"}, "does not fit"), ({"new": 1}, "does not fit")):
+        with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+            archive.writestr("structure.json", json.dumps({"version": 1, "metadata": {}, "bfloat16": [], "root": root}))
+        with pytest.raises(ValueError, match=match):
+            load(tmp_path / "x.npz")
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("structure.json", json.dumps({"version": 99}))
+    with pytest.raises(ValueError, match="later version"):
+        load(tmp_path / "x.npz")
+
+
+# -- whole or not at all ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+@pytest.mark.parametrize("where", ["write", "sync", "replace"])
+def test_an_exception_in_the_middle_leaves_the_old_file(tmp_path, monkeypatch, ending, where):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    path = save({"a": ag.ones(3)}, tmp_path / f"x.{ending}")
+
+    def fail(*args, **kw):
+        raise OSError(28, "No space left on device")
+
+    target = {
+        "write": "autograd_gpu.io.archive.np.lib.format.write_array" if ending == "npz" else "safetensors.numpy.save_file",
+        "sync": "os.fsync",
+        "replace": "os.replace",
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(target[where], fail)
+        with pytest.raises(OSError, match="No space"):
+            save({"a": ag.zeros(3)}, path)
+    assert load(path)["a"].tolist() == [1, 1, 1] and os.listdir(tmp_path) == [path.name]
+
+
+def test_links_and_permissions_stay(tmp_path):
+    real = save({"a": ag.ones(1)}, tmp_path / "real.npz")
+    os.chmod(real, 0o640)
+    os.symlink(real, tmp_path / "link.npz")
+    save({"a": ag.zeros(1)}, tmp_path / "link.npz")
+    assert os.path.islink(tmp_path / "link.npz") and load(real)["a"].item() == 0 and os.stat(real).st_mode & 0o777 == 0o640
+
+
+KILLED = """
+import sys
+import autograd_gpu as ag
+for i in range(1, 10_000):
+    ag.io.save({"a": ag.full((300, 1000), float(i)), "i": i}, sys.argv[1])
+    print(i, flush=True)
+"""
+
+
+def test_a_kill_in_the_middle_leaves_a_whole_file(tmp_path):
+    rng = random.Random(0)
+    for _ in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path / "x.npz")], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+        for _ in range(rng.randrange(2, 6)):
+            last = int(child.stdout.readline())
+        try:
+            child.wait(rng.random() * 0.01)
+        except subprocess.TimeoutExpired:
+            pass
+        child.send_signal(signal.SIGKILL)
+        child.wait(20)
+        child.stdout.close()
+        found = load(tmp_path / "x.npz")
+        assert found["i"] >= last and (found["a"] == found["i"]).all()
+
+
+# -- checkpoints -----------------------------------------------------------------------------------------------------------
+
+
+class Run:
+    """A training run in which everything is random that can be: dropout, the order of samples, noise of Python and NumPy."""
+
+    def __init__(self, optimizer, scheduler, seed=0):
+        ag.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)
+        self.model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3))
+        self.optimizer = optimizer(self.model.parameters())
+        self.scheduler = scheduler(self.optimizer)
+        self.scaler = ag.amp.GradScaler("cpu", init_scale=256.0, growth_interval=4)
+        rng = np.random.default_rng(1)
+        x, y = ag.tensor(rng.normal(size=(40, 6)), dtype=ag.float32), ag.tensor(rng.integers(0, 3, 40))
+        self.loader = DataLoader(TensorDataset(x, y), 6, shuffle=True)
+        self.batches = None
+        self.parts = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "scaler": self.scaler,
+            "loader": self.loader,
+        }
+
+    def steps(self, count):
+        losses = []
+        for _ in range(count):
+            batch = next(self.batches, None) if self.batches is not None else None
+            if batch is None:
+                self.batches = iter(self.loader)
+                batch = next(self.batches)
+            x, y = batch
+            loss = nn.functional.cross_entropy(self.model(x + random.random() + np.random.rand()), y)
+            self.optimizer.zero_grad()
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.scheduler.step()
+            losses.append(loss.item())
+        return losses
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: ag.optim.SGD(p, 0.1, momentum=0.9, nesterov=True),
+    "Adam": lambda p: ag.optim.Adam(p, 0.01, amsgrad=True),
+    "AdamW": lambda p: ag.optim.AdamW(p, 0.01),
+    "RMSprop": lambda p: ag.optim.RMSprop(p, 0.01, momentum=0.5, centered=True),
+    "Adagrad": lambda p: ag.optim.Adagrad(p, 0.1),
+    "NAdam": lambda p: ag.optim.NAdam(p, 0.01),
+}
+schedulers = ag.optim.lr_scheduler
+SCHEDULERS = {
+    "SGD": lambda o: schedulers.OneCycleLR(o, 0.2, total_steps=40),
+    "Adam": lambda o: schedulers.MultiStepLR(o, [5, 12, 15]),
+    "AdamW": lambda o: schedulers.SequentialLR(
+        o, [schedulers.LinearLR(o, 0.1, total_iters=8), schedulers.CosineAnnealingLR(o, 20)], [8]
+    ),
+    "RMSprop": lambda o: schedulers.CosineAnnealingWarmRestarts(o, 7),
+    "Adagrad": lambda o: schedulers.LambdaLR(o, lambda epoch: 0.95**epoch),
+    "NAdam": lambda o: schedulers.CyclicLR(o, 0.001, 0.01, 3, cycle_momentum=False),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_run_goes_on_bit_for_bit(tmp_path, name):
+    """In the middle of an epoch too: 10 steps are one epoch of 7 batches and 3 more."""
+    first = Run(OPTIMIZERS[name], SCHEDULERS[name])
+    first.steps(10)
+    path = save_checkpoint(tmp_path / "run.npz", **first.parts, step=10, best=0.5)
+    expected = first.steps(10)
+
+    second = Run(OPTIMIZERS[name], SCHEDULERS[name], seed=99)
+    second.steps(1)
+    assert load_checkpoint(path, **second.parts) == {"step": 10, "best": 0.5}
+    second.batches = iter(second.loader)
+    assert second.steps(10) == expected
+    for ours, theirs in zip(second.model.state_dict().values(), first.model.state_dict().values(), strict=True):
+        same(ours, theirs)
+    same(second.optimizer.state_dict()["state"], first.optimizer.state_dict()["state"])
+    assert second.scheduler.get_last_lr() == first.scheduler.get_last_lr()
+    assert second.scaler.get_scale() == first.scaler.get_scale()
+
+
+FRESH = """
+import sys
+from tests.test_io import OPTIMIZERS, SCHEDULERS, Run, load_checkpoint
+run = Run(OPTIMIZERS["AdamW"], SCHEDULERS["AdamW"], seed=5)
+load_checkpoint(sys.argv[1], **run.parts)
+run.batches = iter(run.loader)
+print(*[loss.hex() for loss in run.steps(10)])
+"""
+
+
+def test_a_run_goes_on_in_a_fresh_process(tmp_path):
+    run = Run(OPTIMIZERS["AdamW"], SCHEDULERS["AdamW"])
+    run.steps(10)
+    path = save_checkpoint(tmp_path / "run.npz", **run.parts)
+    done = subprocess.run([sys.executable, "-c", FRESH, str(path)], capture_output=True, text=True, timeout=100, env=ENVIRONMENT)
+    assert done.stdout.split() == [loss.hex() for loss in run.steps(10)], done.stderr
+
+
+def test_generators_and_values_in_checkpoints(tmp_path):
+    g = ag.Generator().manual_seed(3)
+    ag.rand(3, generator=g)
+    path = save_checkpoint(tmp_path / "x.npz", generator=g, history=[1.0, 2.0], config={"lr": 0.1})
+    expected = ag.rand(3, generator=g)
+    other = ag.Generator()
+    assert load_checkpoint(path, generator=other) == {"history": [1.0, 2.0], "config": {"lr": 0.1}}
+    assert ag.equal(ag.rand(3, generator=other), expected)
+
+
+def test_checkpoints_that_do_not_fit(tmp_path):
+    model = nn.Linear(2, 1)
+    path = save_checkpoint(tmp_path / "x.npz", model=model)
+    before = model.weight.detach().clone()
+    with pytest.raises(KeyError, match=r"no state of \['optimizer'\]: it has \['model'\]"):
+        load_checkpoint(path, model=model, optimizer=ag.optim.SGD(model.parameters(), 0.1))
+    with pytest.raises(TypeError, match="model cannot be loaded into: a dict"):
+        load_checkpoint(path, model={})
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        load_checkpoint(path, model=nn.Linear(3, 1))
+    with pytest.raises(ValueError, match="no checkpoint"):
+        load_checkpoint(save({"a": 1}, tmp_path / "y.npz"))
+    with pytest.raises(ValueError, match="should end in .npz"):
+        save_checkpoint(tmp_path / "x.safetensors", model=model)
+    with pytest.raises(TypeError, match="random"):
+        save_checkpoint(tmp_path / "x.npz", random=1)
+    assert ag.equal(model.weight, before)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in vars(schedulers) if n.endswith(("LR", "Restarts", "Plateau"))))
+def test_every_scheduler_can_be_saved(tmp_path, name):
+    arguments = {
+        "LambdaLR": [lambda e: 0.5], "MultiplicativeLR": [lambda e: 0.5], "StepLR": [2], "MultiStepLR": [[1, 3]],
+        "ExponentialLR": [0.5], "CosineAnnealingLR": [5], "CosineAnnealingWarmRestarts": [3], "CyclicLR": [0.1, 0.2],
+        "OneCycleLR": [0.1, 10], "LRScheduler": None, "ChainedScheduler": None, "SequentialLR": None,
+    }  # fmt: skip
+    if arguments.get(name, []) is None:
+        pytest.skip("made of others")
+    optimizer = ag.optim.SGD([ag.zeros(1, requires_grad=True)], 0.1, momentum=0.9)
+    scheduler = getattr(schedulers, name)(optimizer, *arguments.get(name, []))
+    optimizer.step()
+    scheduler.step(*([0.5] if name == "ReduceLROnPlateau" else []))
+    state = scheduler.state_dict()
+    found = load(save(state, tmp_path / "x.npz"))
+    assert found.keys() == state.keys()
+    same(state, found)
