@@ -373,6 +373,7 @@ class _Peak:
         import cupy
 
         self.used: dict[int, int] = {}
+        self.places: dict[int, int] = {}  # address -> device: CuPy's events name the first device that was used, for all
         self.most: dict[int, int] = {}
         peak = self
 
@@ -381,14 +382,14 @@ class _Peak:
 
             def malloc_postprocess(self, **event: Any) -> None:
                 """Count what was allocated."""
-                index = event["device_id"]
+                index = peak.places[event["mem_ptr"]] = cupy.cuda.runtime.getDevice()
                 used = peak.used[index] = peak.used.get(index, 0) + event["mem_size"]
                 if used > peak.most.get(index, 0):
                     peak.most[index] = used
 
             def free_postprocess(self, **event: Any) -> None:
                 """Count what was freed."""
-                index = event["device_id"]
+                index = peak.places.pop(event["mem_ptr"], event["device_id"])
                 peak.used[index] = peak.used.get(index, 0) - event["mem_size"]
 
         self.hook = Hook()

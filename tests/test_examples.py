@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_bits(name, results):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_said_of_an_example_holds(name):
     example = EXAMPLES[name]
-    parameters = inspect.signature(example.module.train).parameters
+    parameters = inspect.signature(inspect.unwrap(example.module.train)).parameters
     assert parameters[example.unit].default == example.length
     assert {"seed", "device", "report"} <= parameters.keys()
     assert example.file is None or example.file[0] in parameters

@@ -136,7 +136,7 @@ def normal(seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> np.nda
 def integers(seed: int, offset: int, shape: tuple[int, ...], n: int) -> np.ndarray:
     """Integers in [0, n), uint64, for n up to 2^64. Rule 7 of the NOTE."""
     raw = words(seed, offset // 2, prod(shape)).reshape(shape)
-    return raw if n > _MASK else _high_word(raw, n)
+    return raw if n > _MASK else np.asarray(_high_word(raw, n))  # NumPy makes scalars of what has no dimensions
 
 
 def _high_word(a: np.ndarray, n: int) -> np.ndarray:

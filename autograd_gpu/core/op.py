@@ -208,11 +208,12 @@ class Plan:
         active = op.active_rules(self.needed)
         self.names = saved_names(op, active)
         self.sources = [self._source(n) for n in self.names]
-        self.rules = [(xp.guarded(rule.function, f"backward of {op.name}"), [self.names.index(n) for n in rule.names]) for rule in active]
+        whose = f"backward of {op.name}"
+        self.rules = [(xp.guarded(rule.function, whose), [self.names.index(n) for n in rule.names]) for rule in active]
         self.keep = self._compile_keep()
         self.rule: Callable | None = None
-        self.pull = xp.guarded(self._compile_pull(active), f"backward of {op.name}")
-        self.rule = self.rule and xp.guarded(self.rule, f"backward of {op.name}")
+        self.pull = xp.guarded(self._compile_pull(active), whose)
+        self.rule = self.rule and xp.guarded(self.rule, whose)
         if op.residue:  # comes behind what the rules name
             self.sources.append(("constant", None))
 

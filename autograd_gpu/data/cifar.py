@@ -52,7 +52,11 @@ class CIFAR10(Images):
     """The 60,000 images of CIFAR-10, from its binary files in the folder `root` or in root/cifar-10-batches-bin. A sample is
     (image, label): float32 of shape (3, 32, 32) between 0 and 1, and an int. Nothing is downloaded.
 
-    Raises FileNotFoundError or ValueError that names the file."""
+    Raises FileNotFoundError or ValueError that names the file.
+
+    >>> CIFAR10.classes[:3]
+    ['airplane', 'automobile', 'bird']
+    """
 
     classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     folder = "cifar-10-batches-bin"
@@ -82,7 +86,11 @@ class CIFAR10(Images):
 
 class CIFAR100(CIFAR10):
     """As CIFAR10, with the 100 fine labels of CIFAR-100, from its binary files in `root` or in root/cifar-100-binary. `classes`
-    are read from fine_label_names.txt if it is there."""
+    are read from fine_label_names.txt if it is there.
+
+    >>> CIFAR100.files[True]
+    ['train.bin']
+    """
 
     classes: list[str] = []
     folder = "cifar-100-binary"

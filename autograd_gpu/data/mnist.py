@@ -58,7 +58,14 @@ class MNIST(Images):
     gzip or not. Fashion-MNIST and KMNIST come in files of the same names. A sample is (image, label): float32 of (1, 28, 28)
     between 0 and 1, and an int. Nothing is downloaded.
 
-    Raises FileNotFoundError, or ValueError that names the file if one is damaged or the two do not fit each other."""
+    Raises FileNotFoundError, or ValueError that names the file if one is damaged or the two do not fit each other.
+
+    >>> MNIST("nowhere")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: no train-images-idx3-ubyte or train-images.idx3-ubyte or train-images-idx3-ubyte.gz or
+    train-images.idx3-ubyte.gz in nowhere or nowhere/raw or nowhere/MNIST/raw: put the files of MNIST there
+    """
 
     classes = [str(i) for i in range(10)]
 

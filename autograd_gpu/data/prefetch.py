@@ -46,7 +46,13 @@ def _pinned(value: Any) -> Any:
 
 
 def pin_memory(batch: Any) -> Any:
-    """A batch with its tensors and arrays in page-locked memory. Raises RuntimeError without CUDA."""
+    """A batch with its tensors and arrays in page-locked memory. Raises RuntimeError without CUDA.
+
+    >>> import autograd_gpu as ag
+    >>> batch = [ag.ones(2), "name"]
+    >>> ag.data.pin_memory(batch) if ag.cuda.is_available() else batch
+    [tensor([1., 1.]), 'name']
+    """
     cuda.init()
     return nested(batch, _pinned)
 

@@ -21,7 +21,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 def drawn_seed(generator: Generator | None) -> int:
     """A number to begin a stream of random numbers with, drawn from another stream: the default one if none is given."""
-    return int(randint(2**63 - 1, (), generator=generator))
+    return int(randint(2**63 - 1, (1,), generator=generator))
 
 
 class Sampler(Generic[T_co]):

@@ -18,7 +18,16 @@ from .files import read_bytes
 def read_text(path: str | os.PathLike, encoding: str = "utf-8") -> str:
     """The text in a file, which may be compressed by gzip. Line ends become "\\n".
 
-    Raises FileNotFoundError, or ValueError that names the file if it is empty or not in this encoding."""
+    Raises FileNotFoundError, or ValueError that names the file if it is empty or not in this encoding.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "poem.txt")
+    ...     with open(path, "w") as file:
+    ...         _ = file.write("to be")
+    ...     read_text(path)
+    'to be'
+    """
     path = os.fspath(path)
     data = read_bytes(path, "a text file")
     try:

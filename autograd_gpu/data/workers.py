@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import queue
 import random
 import shutil
@@ -38,6 +39,11 @@ from .fetch import EndOfSamples, WorkerInfo, current_worker, fetcher
 from .transport import Message, receive, shared_folder
 
 BATCH, ERROR, END = range(3)
+NOT_FORKED = (
+    " Workers are started by {0!r} here, as always where other threads may hold locks: the dataset, collate_fn and "
+    "worker_init_fn must be pickled, so they must be defined in a file that can be imported, and what a script does must stand "
+    "under if __name__ == '__main__'. If no thread holds a lock now, multiprocessing_context='fork' needs none of that."
+)
 
 
 class Job(NamedTuple):
@@ -211,26 +217,38 @@ class Workers:
     def __init__(self, job: Job, context: Any, prefetch: int, timeout: float):
         self._prefetch, self._timeout = prefetch, timeout
         self._epoch = 0
+        self._hint = ""
         self._workers: list[_Worker] = []
         folder = shared_folder()
         self._close = weakref.finalize(self, _end, self._workers, folder, os.getpid())
         context = context_of(context)
+        method = context.get_start_method()
+        if method != "fork":
+            self._hint = NOT_FORKED.format(method)
         try:
             for number in range(job.workers):
                 here, tasks = context.Pipe(duplex=False)[::-1]
                 results, there = context.Pipe(duplex=False)
                 ours = [here, results, *(end for w in self._workers for end in (w.tasks, w.results))]
-                inherited = ours if context.get_start_method() == "fork" else []
+                inherited = ours if method == "fork" else []
                 process = context.Process(target=work, args=(number, job, tasks, there, folder, inherited), daemon=True)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", DeprecationWarning)  # see rule 4: threads that fork are not Python's
-                    process.start()
+                    self._started(process)
                 tasks.close()
                 there.close()
                 self._workers.append(_Worker(process, here, results))
         except BaseException:
             self._close()
             raise
+
+    def _started(self, process: Any) -> None:
+        try:
+            process.start()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            if not self._hint:
+                raise
+            raise RuntimeError(f"DataLoader cannot start a worker: {error}.{self._hint}") from error
 
     @property
     def alive(self) -> bool:
@@ -271,6 +289,10 @@ class Workers:
             worker = due.popleft()
             if id(worker) in ended:
                 continue
+            if self._epoch != epoch:
+                raise RuntimeError(
+                    "a newer loop over this DataLoader has taken its persistent workers over: end one before the next"
+                )
             kind, value = self._receive(worker, epoch)
             if kind == END:
                 ended.add(id(worker))
@@ -301,6 +323,7 @@ class Workers:
                 (sent, kind), value = receive(worker.results)
             except (EOFError, OSError):
                 self._dead(worker)
+            self._hint = ""  # they do start
             if sent == epoch:
                 return kind, value
 
@@ -317,4 +340,6 @@ class Workers:
             how += ". It may have run out of memory" if -code == 9 else ""
         else:
             how = f"exited unexpectedly with exit code {code}"
-        raise RuntimeError(f"DataLoader worker (pid {pid}) {how}. Look above for what it wrote, or use num_workers=0 to see why.")
+        raise RuntimeError(
+            f"DataLoader worker (pid {pid}) {how}. Look above for what it wrote, or use num_workers=0 to see why.{self._hint}"
+        )

@@ -63,11 +63,16 @@ class _Tap:
 
     def take(self) -> None:
         attributes = self.module.__dict__
-        if attributes.get("forward") is self:
+        top = attributes.get("forward")
+        if top is self:
             if self.before is None:
                 del attributes["forward"]
             else:
                 attributes["forward"] = self.before
+        while isinstance(top, _Tap):  # that of another watch came later
+            if top.forward is self:
+                top.forward, top.before = self.forward, self.before
+            top = top.forward
         self.args = self.out = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -344,7 +349,7 @@ class Watch:
         def see(op: str, place: Any, inputs: Sequence[Any], out: Any) -> None:
             if not first:
                 outs = [x for x in (out if isinstance(out, (tuple, list)) else (out,)) if hasattr(x, "dtype")]
-                broken = next((x for x in outs if not anomaly.is_finite(np.asarray(x) if x.ndim == 0 else x)), None)
+                broken = next((x for x in outs if not anomaly.is_finite(np.asarray(x) if isinstance(x, np.generic) else x)), None)
                 if broken is not None:
                     first.append(Trouble(step, "forward", op, where(place), str(broken.dtype)))
 
@@ -382,7 +387,8 @@ class Watch:
             op, named = plan.op, dict(zip(plan.names, held, strict=False))
             if not op.several and not op.variadic and all(name in named for name in (*op.inputs, *op.keywords)):
                 arrays, keywords = [named[name] for name in op.inputs], {name: named[name] for name in op.keywords}
-                known(node, np.asarray(op.lanes[arrays[0].__class__].plain(*arrays, **keywords)))
+                lane = op.lanes[arrays[0].__class__]
+                known(node, lane.whole(lane.plain(*arrays, **keywords)))
         if not broken:
             return None
         maker, array = broken[min(broken)]

@@ -28,17 +28,17 @@ LIMITS = {
     ),
     "exploding": Limit(1e3, "the same, on the other side; also for outputs, from the first layer to the last"),
     "steep": Limit(1e2, "gradient of a layer over its weights, in norm: a plain step would need a learning rate below 1e-4"),
-    "dead": Limit(0.5, "share of units that were never on. With He's initialisation less than a tenth are off for a whole batch"),
+    "dead": Limit(0.6, "share of units that were never on. With He's initialisation less than a tenth are off for a whole batch"),
     "dying": Limit(0.95, "share of outputs that are zero, in the latest looks: half of them is what one expects"),
     "saturated": Limit(0.5, "share of activations with less than a twentieth of the steepest slope: sound networks have some"),
     "logits": Limit(20.0, "standard deviation of the outputs at the start: softmax of such is 0 or 1 in float32"),
     "inputs": Limit(20.0, "mean or standard deviation of the inputs: initialisation reckons with 0 and 1"),
     "fast": Limit(0.5, "change of a layer's weights in one step over the weights, in norm: 1e-3 is usual, 0.1 comes with Adam"),
     "leap": Limit(1.0, "the same in the first step: nothing is left of how the weights were drawn"),
-    "grown": Limit(5.0, "norm of a layer's weights over what it was at the first step"),
+    "grown": Limit(20.0, "norm of a layer's weights over what it was at the first step: a small last layer may grow sixfold"),
     "shrunk": Limit(0.5, "the same, for weights that a penalty draws to zero"),
-    "slow": Limit(1e-6, "change of the weights in one step over the weights: a million steps to move by their own size"),
-    "noticed": Limit(1e-4, "gradient over weights, in norm: with less an update may be rounded away"),
+    "slow": Limit(1e-5, "change of the weights in each of the first steps: a hundred thousand steps to move by their own size"),
+    "rounded": Limit(1e-6, "expected update over weights, in norm: with less, float32 may round it away"),
     "tiny": Limit(0.1, "outputs of the last hidden layer over those of the first, in standard deviation"),
 }
 
@@ -96,12 +96,14 @@ class Summary:
 
     layer: Layer
     gradient: float | None  # root mean square of the gradient
-    steepness: float | None  # gradient over weights, in norm
+    first_gradient: float | None
+    first_steepness: float | None  # gradient over weights, in norm
     update: float | None  # change in a step over weights, in norm
     mean: float | None
     std: float | None
     idle: float | None
-    leap: float | None  # update of the first step
+    leap: float | None  # the update of the first step
+    first_update: float | None  # the median of the first three
     first_std: float | None
     first_idle: float | None
     late_idle: float | None
@@ -141,9 +143,11 @@ def summary(layer: Layer) -> Summary:
     return Summary(
         layer,
         gradient=_median([_ratio(look.gradient, float(layer.size)) for look in looks]) if layer.size else None,
-        steepness=_median([_ratio(look.gradient, look.weight) for look in looks]),
+        first_gradient=_ratio(looks[0].gradient, float(layer.size)) if layer.size and looks else None,
+        first_steepness=_ratio(looks[0].gradient, looks[0].weight) if looks else None,
         update=_median(late),
         leap=updates[0] if updates else None,
+        first_update=_median(updates[:3]),
         mean=_median([look.sum / look.count for look in looks if look.count and look.sum is not None]),
         std=_median(stds),
         idle=_median(idles),
@@ -214,8 +218,15 @@ def _unconnected(record: Record, layers: list[Summary], found: list[Finding]) ->
         elif gradients and not any(gradients):
             if not _blocked(layers):
                 yield Finding("disconnected", s.name, {"gradient": 0.0}, "connection")
-        elif updates and not any(updates) and s.layer.bytes > 2 and _over(s.steepness, "noticed") and not _blocked(layers):
+        elif updates and not any(updates) and _noticeable(record, s) and not _blocked(layers):
             yield Finding("disconnected", s.name, {"gradient": s.gradient, "update": 0.0}, "connection")
+
+
+def _noticeable(record: Record, s: Summary) -> bool:
+    """Whether the first update should have moved the weights, and not have been rounded away."""
+    if s.first_steepness is None or s.layer.bytes <= 2:
+        return False
+    return s.first_steepness * (1e-3 if record.lr is None else record.lr) > LIMITS["rounded"].value
 
 
 def _symmetric(record: Record, layers: list[Summary], found: list[Finding]) -> Iterator[Finding]:
@@ -226,7 +237,13 @@ def _symmetric(record: Record, layers: list[Summary], found: list[Finding]) -> I
 
 def _dead(record: Record, layers: list[Summary], found: list[Finding]) -> Iterator[Finding]:
     for s in layers:
-        if s.layer.dead is None or s.first_idle is None or len(s.layer.looks) < 3 or not (_over(s.layer.dead, "dead") or _over(s.late_idle, "dying")) or s.layer.same:
+        if (
+            s.layer.dead is None
+            or s.first_idle is None
+            or len(s.layer.looks) < 3
+            or not (_over(s.layer.dead, "dead") or _over(s.late_idle, "dying"))
+            or s.layer.same
+        ):
             continue
         evidence = {"dead": s.layer.dead, "zero": s.late_idle, "zero at first": s.first_idle}
         died = s.late_idle - s.first_idle > 0.2
@@ -251,7 +268,10 @@ def _saturated(record: Record, layers: list[Summary], found: list[Finding]) -> I
 def _weighty(layers: list[Summary]) -> list[Summary]:
     """The layers whose gradients can be compared: those with a matrix of weights, and a gradient."""
     plain = ("Norm", "Embedding", "PReLU")
-    return [s for s in layers if s.gradient and not any(p in s.layer.kind for p in plain)]
+    return [s for s in layers if s.first_gradient and not any(p in s.layer.kind for p in plain)]
+
+
+DEEP = 12  # layers: with more, no initialisation keeps all scales
 
 
 def _grows(layers: list[Summary]) -> bool:
@@ -260,46 +280,45 @@ def _grows(layers: list[Summary]) -> bool:
 
 
 def _scales(record: Record, layers: list[Summary], found: list[Finding]) -> Iterator[Finding]:
-    """Vanishing and exploding."""
-    held = [s for s in _weighty(layers) if not s.layer.same]
+    """Vanishing and exploding, by the first look: what training then makes of it is a consequence."""
+    held = _weighty(layers)
     blocked = any(f.kind == "symmetric" or (f.kind == "dead" and _over(f.evidence["zero"], "dying")) for f in found)
     if len(held) > 2:
         first, last = held[0], held[-1]
-        ratio = first.gradient / last.gradient
-        evidence = {"gradient": first.gradient, "of the last layer's": ratio}
+        ratio = first.first_gradient / last.first_gradient
+        evidence = {"gradient": first.first_gradient, "of the last layer's": ratio}
         if ratio < LIMITS["vanishing"].value and not blocked:
             yield Finding("vanishing", first.name, evidence, _against_vanishing(layers, found))
             return
         if ratio > LIMITS["exploding"].value or _grows(layers):
             yield Finding("exploding", first.name, evidence | {"output std": layers[-1].first_std}, "initialisation")
             return
+    if any(f.kind in ("inputs", "symmetric") for f in found):  # which explain it
+        return
     for s in layers:
-        inner = s.layer.kind in INNER
-        explained = {"inputs", "symmetric"} if inner else {"inputs", "symmetric", "saturated"}
-        if _over(s.steepness, "steep") and not any(f.kind in explained for f in found):
-            remedy = "clipping" if inner else "initialisation"
-            yield Finding("exploding", s.name, {"gradient over weights": s.steepness}, remedy)
+        if _over(s.first_steepness, "steep"):
+            remedy = "clipping" if s.layer.kind in INNER else "initialisation"
+            yield Finding("exploding", s.name, {"gradient over weights": s.first_steepness}, remedy)
             return
 
 
 def _against_vanishing(layers: list[Summary], found: list[Finding]) -> str:
+    """What fits: better weights where outputs shrink, another activation where slopes do, ways around in very deep networks."""
     if any(f.kind == "saturated" for f in found):
         return next(f.remedy for f in found if f.kind == "saturated")
-    if any(s.layer.kind in INNER for s in layers):
-        return "initialisation"
-    if sum(s.layer.activation in SATURATES for s in layers) > 1:
-        shrinking = [s for s in layers if s.layer.activation == "tanh"]
-        return "normalisation" if len(shrinking) > 1 and len(layers) < 12 else "activation" if len(layers) < 12 else "residual"
+    if len(layers) >= DEEP:
+        return "residual"
+    if sum(s.layer.activation == "sigmoid" for s in layers) > 1:
+        return "activation"
     hidden = [s.first_std for s in layers if s.first_std]
-    if len(layers) < 12 and len(hidden) > 2 and hidden[-1] / hidden[0] < LIMITS["tiny"].value:
-        return "initialisation"
-    return "residual" if len(layers) >= 12 else "normalisation"
+    shrinks = len(hidden) > 2 and hidden[-1] / hidden[0] < LIMITS["tiny"].value
+    return "initialisation" if shrinks or any(s.layer.kind in INNER for s in layers) else "normalisation"
 
 
 def _rates(record: Record, layers: list[Summary], found: list[Finding]) -> Iterator[Finding]:
     """The learning rate, and what weight decay does."""
     lr = {} if record.lr is None else {"lr": record.lr}
-    moved = [s for s in layers if s.update is not None and s.layer.size]
+    moved = [s for s in layers if s.update is not None and s.first_update is not None]
     fast = max(moved, key=lambda s: s.update, default=None)
     grown = max((s for s in layers if s.growth is not None), key=lambda s: s.growth, default=None)
     explained = any(f.kind in ("symmetric", "inputs") for f in found)  # by what makes weights, or gradients, start wrong
@@ -314,6 +333,5 @@ def _rates(record: Record, layers: list[Summary], found: list[Finding]) -> Itera
     shrunk = [s for s in layers if _under(s.growth, "shrunk")]
     if shrunk:
         yield Finding("decaying", shrunk[0].name, {"weights over those at first": shrunk[0].growth}, "weight decay")
-    trained = [s for s in moved if s.update]
-    if trained and not found and all(_under(s.update, "slow") for s in trained):
-        yield Finding("stalled", "", {"update over weights": max(s.update for s in trained), **lr}, "learning rate up")
+    if moved and not found and all(_under(s.first_update, "slow") for s in moved):
+        yield Finding("stalled", "", {"update over weights": max(s.first_update for s in moved), **lr}, "learning rate up")

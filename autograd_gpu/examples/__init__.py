@@ -46,21 +46,21 @@ EXAMPLES = {
     example.name: example
     for example in (
         Example("digits", "a network of 64-128-10 units reads handwritten digits", "test accuracy", 0.97, 60, "epochs", 3),
-        Example("cnn", "a convolutional network reads handwritten digits", "test accuracy", 0.98, 15, "epochs", 5),
-        Example("depth", "30 plain, highway and residual layers read digits", "worse accuracy", 0.90, 15, "epochs", 10),
+        Example("cnn", "a convolutional network reads handwritten digits", "test accuracy", 0.98, 15, "epochs", 4),
+        Example("depth", "30 plain, highway and residual layers read digits", "accuracy of the worse", 0.90, 20, "epochs", 6),
         Example(
-            "resnet", "ResNet-20 names shapes and textures, or CIFAR-10", "test accuracy", 0.90, 4, "epochs", 50,
+            "resnet", "ResNet-20 names shapes and textures, or CIFAR-10", "test accuracy", 0.90, 5, "epochs", 50,
             file=("data", "a folder with CIFAR-10's binary batches (default: images drawn on the spot)"),
         ),
-        Example("lstm", "an LSTM forecasts a chaotic time series", "error", 0.15, 500, "steps", 10, "{:.3f}", lower=True),
-        Example("vae", "a variational autoencoder draws digits from two numbers", "bound", -25.0, 100, "epochs", 10, "{:.2f}"),
-        Example("dcgan", "a convolutional GAN draws digits", "Frechet distance", 0.15, 60, "epochs", 45, "{:.3f}", lower=True),
+        Example("lstm", "an LSTM forecasts a chaotic time series", "error", 0.1, 500, "steps", 5, "{:.3f}", lower=True),
+        Example("vae", "a variational autoencoder draws digits from two numbers", "bound", -25.0, 100, "epochs", 6, "{:.2f}"),
+        Example("dcgan", "a convolutional GAN draws digits", "Frechet distance", 0.15, 50, "epochs", 25, "{:.3f}", lower=True),
         Example(
-            "gpt", "a character GPT writes like Python's documentation", "nats a character", 1.95, 600, "steps", 25, "{:.2f}",
+            "gpt", "a character GPT writes like Python's documentation", "nats a character", 1.7, 1000, "steps", 32, "{:.2f}",
             lower=True, file=("text", "a text file to read (default: the topics of pydoc)"),
         ),
-        Example("reinforce", "a policy balances a pole by REINFORCE", "steps that it stands", 475, 60, "steps", 20, "{:.0f}"),
-        Example("pinn", "a physics-informed network solves an equation", "error", 0.02, 40, "steps", 20, "{:.2%}", lower=True),
-        Example("wgan", "a WGAN with gradient penalty learns a ring", "distance", 0.2, 500, "steps", 25, "{:.3f}", lower=True),
+        Example("reinforce", "a policy learns to balance a pole on a cart", "steps upright", 475, 60, "steps", 5, "{:.0f}"),
+        Example("pinn", "a network solves Burgers' equation", "relative error", 0.01, 80, "steps", 10, "{:.2%}", lower=True),
+        Example("wgan", "a WGAN with gradient penalty learns a ring", "distance", 0.12, 1000, "steps", 12, "{:.3f}", lower=True),
     )
 }  # fmt: skip

@@ -4,10 +4,10 @@ Three networks of 30 hidden layers of 32 units read handwritten digits. The plai
 their way down. Highway layers (R. Srivastava, K. Greff and J. Schmidhuber, 2015) let each unit choose how much of its input it
 carries on, residual layers (K. He et al., 2016) add their input to their output: both give gradients a way past each layer.
 
-Target: the highway and the residual network both read 90% of the test digits right. Takes about 10 s on two cores.
+Target: the highway and the residual network both read 90% of the test digits right. Takes about 6 s on two cores.
 
 from autograd_gpu.examples import depth
-result = depth.train(epochs=15, seed=0)
+result = depth.train(epochs=20, seed=0)
 print(result.shown["accuracy"])
 """
 
@@ -70,7 +70,7 @@ def network(layer: type[nn.Module]) -> nn.Sequential:
 
 
 def train(
-    epochs: int = 15, seed: int = 0, device: str = "cpu", batch: int = 32, lr: float = 2e-3, report: Report | None = None
+    epochs: int = 20, seed: int = 0, device: str = "cpu", batch: int = 32, lr: float = 2e-3, report: Report | None = None
 ) -> Result:
     """Train the three networks in step with each other. `report(epoch, loss, accuracy)` is called after each epoch with the mean
     loss of the highway and the residual network and the test accuracy of the worse of the two."""

@@ -3,8 +3,8 @@
 The series solves the equation of M. Mackey and L. Glass (1977), whose value changes by what it was 17 time units ago. The network
 (S. Hochreiter and J. Schmidhuber, 1997) learns to say the next sample; a forecast feeds its own output back to it.
 
-Target: forecasts of 40 samples, more than two turns of the series, that are off by at most 0.15 standard deviations (root mean
-square) on a part of the series that it has not seen. Takes about 10 s on two cores.
+Target: forecasts of 40 samples, more than two turns of the series, that are off by at most 0.1 standard deviations (root mean
+square) on a part of the series that it has not seen. Takes about 5 s on two cores.
 
 from autograd_gpu.examples import lstm
 result = lstm.train(steps=500, seed=0)

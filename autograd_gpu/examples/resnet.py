@@ -6,7 +6,7 @@ folder that holds CIFAR-10's binary batches, it learns those: then give it 30 ep
 Target: 90% of the test images named right, on the drawn ones. Takes about 50 s on two cores.
 
 from autograd_gpu.examples import resnet
-result = resnet.train(epochs=4, seed=0)
+result = resnet.train(epochs=5, seed=0)
 print(result.score)
 """
 
@@ -137,7 +137,7 @@ def accuracy(model: nn.Module, images: ag.Tensor, labels: ag.Tensor, batch: int 
 
 
 def train(
-    epochs: int = 4, seed: int = 0, device: str = "cpu", batch: int = 32, lr: float = 0.1,
+    epochs: int = 5, seed: int = 0, device: str = "cpu", batch: int = 16, lr: float = 0.05,
     data: str | os.PathLike | None = None, report: Report | None = None,
 ) -> Result:  # fmt: skip
     """Train ResNet-20 with SGD on one cycle of learning rates. `report(epoch, loss, test accuracy)` is called after each."""
@@ -148,7 +148,7 @@ def train(
     loader = DataLoader(TensorDataset(x, y), batch_size=batch, shuffle=True)
     model = ResNet().to(device)
     optimizer = optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, epochs=epochs, steps_per_epoch=len(loader))
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, epochs=epochs, steps_per_epoch=len(loader), pct_start=0.2)
     loss_value = right = float("nan")
     for epoch in range(1, epochs + 1):
         model.train()

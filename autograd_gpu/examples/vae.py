@@ -3,7 +3,7 @@
 The encoder gives each image a normal distribution in a plane, the decoder gives each point of the plane an image. Both learn to
 make the evidence lower bound of the images large: images come back as they were, and the points lie as if drawn from N(0, 1).
 
-Target: a bound of at least -25 nats an image on digits that it has not seen. Takes about 10 s on two cores.
+Target: a bound of at least -25 nats an image on digits that it has not seen. Takes about 6 s on two cores.
 
 from autograd_gpu.examples import vae
 result = vae.train(epochs=100, seed=0)

@@ -266,11 +266,15 @@ def _more_than_one(shape: Sequence[int], spatial: bool = False) -> None:
         raise ValueError(f"Expected {what} when training, got input size Size({list(shape)})")
 
 
-def _follow(running: Tensor | None, value: Any, momentum: float, name: str) -> None:
-    """Move a running statistic towards a new value, in place."""
+def _follow(running: Tensor | None, value: Any, momentum: float, name: str, factor: float = 1.0) -> None:
+    """Move a running statistic towards a new value, times a factor, in place."""
     if running is not None:
-        running.array[...] = running.array * (1 - momentum) + value * momentum
+        backend.of(running.array.__class__).guarded(_approach, name)(running.array, value, momentum, factor)
         touch(running.array, name)
+
+
+def _approach(running: Any, value: Any, momentum: float, factor: float) -> None:
+    running[...] = running * (1 - momentum) + value * (momentum * factor)
 
 
 def batch_norm(
@@ -305,7 +309,7 @@ def batch_norm(
         n = math.prod(shape) // max(shape[1], 1)
         if running_mean is not None and n:
             _follow(running_mean, mean.array, momentum, "batch_norm")
-            _follow(running_var, var.array * (n / (n - 1)), momentum, "batch_norm")
+            _follow(running_var, var.array, momentum, "batch_norm", n / (n - 1))
         return out
     if running_mean is None or running_var is None:
         raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
@@ -378,7 +382,7 @@ def instance_norm(
         mean = xp.mean(xp.mean(input.array, axis=axes), axis=0)
         var = xp.mean(xp.var(input.array, axis=axes, correction=0), axis=0)
         _follow(running_mean, mean, momentum, "instance_norm")
-        _follow(running_var, var * (n / (n - 1)), momentum, "instance_norm")
+        _follow(running_var, var, momentum, "instance_norm", n / (n - 1))
     return out
 
 

@@ -286,7 +286,7 @@ def chances(p: Any, shape: tuple[int, ...], dtype: np.dtype, xp: Any, generator:
         raise RuntimeError(f"{what} expects p to be in [0, 1], but got p={low if not low >= 0 else high}")
     wide = float64 if getattr(p, "dtype", None) == float64 else float32
     below = xp.guarded(lambda u: u < p, what)(draw("uniform", shape, wide, xp, generator, what))
-    return xp.astype(below, dtype=dtype)
+    return xp.asarray(below, dtype)
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:

@@ -18,9 +18,11 @@ def emulated(cuda_device):
     return cuda_device
 
 
-def loader(pin: bool, n: int = 20) -> DataLoader:
+def loader(pin: bool, n: int = 20, workers: int = 0) -> DataLoader:
     x = ag.arange(float(n * 8)).view(n, 8)
-    return DataLoader(TensorDataset(x, ag.arange(n)), batch_size=4, pin_memory=pin)
+    return DataLoader(
+        TensorDataset(x, ag.arange(n)), batch_size=4, pin_memory=pin, num_workers=workers, timeout=60 if workers else 0
+    )
 
 
 def trained(batches) -> list[float]:
@@ -62,6 +64,12 @@ def test_copies_do_not_wait_for_the_step_before(emulated):
         assert not event.query()  # all copies so far are done, the step is not
         it.close()
         del x, y
+
+
+def test_batches_of_workers():
+    """A process that uses CUDA makes workers; these do not."""
+    expected = trained([(x.cuda(), y.cuda()) for x, y in loader(False)])
+    assert trained(CUDAPrefetcher(loader(True, workers=2))) == expected
 
 
 def test_leaving_early_leaves_nothing_behind():

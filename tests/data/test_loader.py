@@ -270,8 +270,11 @@ def test_persistent_workers():
         found = list(loader)
         pids.append({b[0] for b in found})
         assert [b[1] for b in found] == [[0, 1], [2, 3], [4, 5], [6, 7]] and [b[2] for b in found] == [0, 1, 0, 1]
-    next(iter(loader))  # what is left of this epoch is thrown away
-    assert [b[1] for b in loader][0] == [0, 1]
+    left = iter(loader)
+    next(left)
+    assert [b[1] for b in loader][0] == [0, 1]  # what is left of that epoch is thrown away
+    with pytest.raises(RuntimeError, match="a newer loop"):
+        next(left)
     assert pids[0] == pids[1] and len(pids[0]) == 2 and os.getpid() not in pids[0]
 
 
@@ -390,6 +393,15 @@ def test_with_other_threads_nothing_is_forked(tmp_path):
         [sys.executable, str(script)], capture_output=True, text=True, timeout=100, env={**os.environ, "PYTHONPATH": path}
     )
     assert done.stdout.strip() == "[[0, 1], [2, 3], [4, 5]]", done.stderr
+
+
+def test_what_cannot_be_pickled_is_said_before_workers_start():
+    class Local(data.Dataset):
+        def __len__(self):
+            return 1
+
+    with pytest.raises(RuntimeError, match="cannot start a worker.*must be pickled.*multiprocessing_context='fork'"):
+        next(iter(DataLoader(Local(), num_workers=1, multiprocessing_context="spawn", timeout=WAIT)))
 
 
 def test_workers_end_with_the_main_process(tmp_path):

@@ -165,7 +165,7 @@ def loss_of(net: Net, out: ag.Tensor, y: ag.Tensor) -> ag.Tensor:
         near = (apart + 1e-6 if net.safe else apart).sqrt()
         return F.cross_entropy(out, y) + 1e-3 * near.mean()
     if net.loss == "division":  # by a sum that may be zero
-        p = F.relu(out)
+        p = F.relu(out - 0.2)
         shares = p / (p.sum(1, keepdim=True) + (1e-3 if net.safe else 0.0))
         return ((shares - F.one_hot(y, CLASSES)) ** 2).mean()
     if net.loss == "regression":
@@ -216,29 +216,33 @@ class Ill:
 
 ILL = {
     "deep sigmoid": Ill(Net(depth=7, activation="sigmoid", lr=0.5), "vanishing"),
-    "deep tanh, small weights": Ill(Net(depth=7, activation="tanh", init="small", lr=0.2), "vanishing"),
+    "deep tanh, small weights": Ill(Net(depth=7, activation="tanh", init="small"), "vanishing"),
     "tiny weights": Ill(Net(depth=6, init="tiny"), "vanishing", ("dead",)),
     "very deep without normalisation": Ill(Net(depth=20), "vanishing", ("dead",)),
     "large weights, relu": Ill(Net(depth=6, init="large", lr=0.01), "exploding", ("nonfinite", "diverging", "dead", "saturated")),
     "large weights, tanh": Ill(Net(depth=3, init="large", activation="tanh"), "saturated", ("exploding",)),
-    "large weights, sigmoid": Ill(Net(depth=2, init="huge", activation="sigmoid", lr=1.0, steps=150), "saturated", ("exploding",)),
-    "sigmoid with unscaled inputs": Ill(Net(activation="sigmoid", scale=1000.0, lr=1.0, steps=150), "inputs", ("saturated",)),
+    "large weights, sigmoid": Ill(
+        Net(depth=2, init="huge", activation="sigmoid", lr=1.0, steps=150), "saturated", ("exploding",)
+    ),
+    "sigmoid with unscaled inputs": Ill(
+        Net(activation="sigmoid", depth=1, scale=1000.0, lr=0.5, steps=150), "inputs", ("saturated",)
+    ),
     "relu with unscaled inputs": Ill(Net(scale=3000.0), "inputs", ("exploding", "nonfinite", "dead", "saturated", "diverging")),
     "large negative bias": Ill(Net(init="negative"), "dead"),
     "killed by the learning rate": Ill(Net(optimizer="Adam", lr=1.0, depth=3), "diverging", ("dead",)),
     "too high a learning rate": Ill(Net(activation="tanh", lr=10.0), "diverging", ("saturated", "exploding")),
-    "too low a learning rate": Ill(Net(lr=3e-9), "stalled"),
+    "too low a learning rate": Ill(Net(lr=1e-8), "stalled"),
     "exploding recurrence": Ill(
         Net(kind="RNN", init="large", lr=0.02), "exploding", ("nonfinite", "saturated", "diverging", "dead")
     ),
     "log of zero": Ill(Net(loss="log"), "nonfinite"),
     "slope of a root at zero": Ill(Net(loss="distance"), "nonfinite"),
     "zero by zero": Ill(Net(loss="division"), "nonfinite"),
-    "saturated softmax": Ill(Net(head=200.0, lr=1e-3), "saturated", ("diverging", "exploding", "dead")),
+    "saturated softmax": Ill(Net(head=600.0), "saturated", ("diverging", "exploding", "dead")),
     "cut off": Ill(Net(connected=False, lr=0.02), "disconnected"),
     "drawn to zero": Ill(Net(weight_decay=4.0), "decaying", ("vanishing", "dead")),
     "overflow in float16": Ill(Net(dtype="float16", depth=8, init="large", lr=1e-3), "nonfinite", ("exploding", "saturated")),
-    "zero weights": Ill(Net(init="zero"), "symmetric"),
+    "zero weights": Ill(Net(init="zero"), "symmetric", ("dead",)),
 }
 
 SOUND = {
@@ -247,6 +251,7 @@ SOUND = {
     "last layer zero": Net(head=0.0),
     "tanh": Net(activation="tanh", depth=3, init="good"),
     "one layer of sigmoids": Net(activation="sigmoid", depth=1, lr=0.5),
+    "one layer of sigmoids, longer": Net(activation="sigmoid", depth=1, lr=0.5, steps=150),
     "deep, normalised": Net(depth=10, norm=True),
     "deep, residual": Net(depth=14, residual=True, lr=0.02),
     "gelu, AdamW": Net(activation="gelu", optimizer="AdamW", lr=3e-3, weight_decay=0.01),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -300,3 +301,19 @@ def test_filling_recorded_tensors():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        lambda: ag.randint(5, ()),
+        lambda: ag.rand(()),
+        lambda: ag.randn(()),
+        lambda: ag.bernoulli(ag.tensor(0.5)),
+        lambda: ag.bernoulli(ag.zeros(()), 0.5),
+        lambda: ag.tensor(0.0).uniform_(),
+    ],
+)
+def test_a_draw_without_dimensions_is_an_array(drawn: Callable[[], ag.Tensor]) -> None:
+    out = drawn()
+    assert isinstance(out.array, np.ndarray) and out.shape == () and repr(out).startswith("tensor(")

@@ -40,8 +40,9 @@ def drawn(rng: np.random.Generator, probs: Any) -> int:
 
 @program
 def reinforce(lib: Any, run: Any) -> None:
-    """REINFORCE, after pytorch/examples/reinforcement_learning, with the categorical distribution written out."""
+    """REINFORCE, after pytorch/examples/reinforcement_learning."""
     torch, nn, F, optim = lib.torch, lib.nn, lib.F, lib.optim
+    Categorical = torch.distributions.Categorical
 
     class Policy(nn.Module):
         def __init__(self):
@@ -67,8 +68,10 @@ def reinforce(lib: Any, run: Any) -> None:
     def select_action(state):
         state = torch.from_numpy(state).float().unsqueeze(0)
         probs = policy(state)
-        action = torch.tensor([drawn(run.rng, probs)])
-        policy.saved_log_probs.append(torch.log(probs.gather(1, action.unsqueeze(-1)).squeeze(-1)))
+        m = Categorical(probs)
+        action = m.sample()
+        action = torch.tensor([drawn(run.rng, m.probs)])  # the same in both runs
+        policy.saved_log_probs.append(m.log_prob(action))
         return action.item()
 
     def finish_episode():
@@ -240,8 +243,9 @@ def deep_q_learning(lib: Any, run: Any) -> None:
 
 @program
 def proximal_policy(lib: Any, run: Any) -> None:
-    """PPO with Gaussian actions after cleanrl: orthogonal layers, advantages by GAE in place, clipped losses, annealed rate."""
+    """PPO with normal actions after cleanrl: orthogonal layers, advantages by GAE in place, clipped losses, annealed rate."""
     torch, nn, optim = lib.torch, lib.nn, lib.optim
+    Normal = torch.distributions.Normal
 
     def layer_init(layer, std=np.sqrt(2), bias_const=0.0):
         torch.nn.init.orthogonal_(layer.weight, std)
@@ -262,11 +266,11 @@ def proximal_policy(lib: Any, run: Any) -> None:
             action_mean = self.actor_mean(x)
             action_logstd = self.actor_logstd.expand_as(action_mean)
             action_std = torch.exp(action_logstd)
+            probs = Normal(action_mean, action_std)
             if action is None:
-                action = action_mean + action_std * run.floats(*action_mean.shape)
-            log_prob = -((action - action_mean) ** 2) / (2 * action_std**2) - action_std.log() - np.log(np.sqrt(2 * np.pi))
-            entropy = 0.5 + 0.5 * np.log(2 * np.pi) + torch.log(action_std)
-            return action, log_prob.sum(1), entropy.sum(1), self.critic(x)
+                action = probs.sample()
+                action = action_mean + action_std * run.floats(*action_mean.shape)  # the same in both runs
+            return action, probs.log_prob(action).sum(1), probs.entropy().sum(1), self.critic(x)
 
     num_steps, num_envs = 6, 2
     agent = run.start(Agent())

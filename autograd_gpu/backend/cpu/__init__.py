@@ -18,7 +18,6 @@ from .dropouts import DROPOUTS, dropout
 from .elementwise import *
 from .embeddings import EMBEDDINGS
 from .extremum import *
-from .gelus import GELUS
 from .gradients import *
 from .indexing import *
 from .layouts import RECTIFIERS
@@ -68,5 +67,4 @@ fused: dict = {
     **EMBEDDINGS,
     **SOFTMAXES,
     **ATTENTION,
-    **GELUS,
 }  # name of an op -> (forward, backward), faster than its rule where they do not return NotImplemented

@@ -39,8 +39,8 @@ class Numbers:
 
         k = math.sqrt(2 / math.pi)
         self.zero, self.half, self.one, self.two, self.three, self.four = map(number, (0, 0.5, 1, 2, 3, 4))
-        self.minus_two, self.six, self.twenty, self.sixth, self.third = map(number, (-2, 6, 20, 1 / 6, 1 / 3))
-        self.four_pdf, self.root_two = map(number, (4 * 0.3989422804014327, math.sqrt(2)))
+        self.six, self.twenty, self.sixth, self.third = map(number, (6, 20, 1 / 6, 1 / 3))
+        self.dense, self.minus_quarter_pi = map(number, (k, -math.pi / 4))
         self.k, self.kc, self.half_k, self.half_kc3 = map(number, (k, 0.044715 * k, 0.5 * k, 1.5 * 0.044715 * k))
         self.inf = number(np.inf)
 
@@ -163,42 +163,48 @@ def _silu_x(g: Any, x: Any, out: Any) -> None:
     np.multiply(out, g, out)
 
 
-# 2 ndtr(x) - 1 = tanh(h R(h^2)) for h = x / 2
-_GELU_TANH = tuple(np.asarray(float(c) * 2 * 4.0**k, FLOAT32) for k, c in zip(range(6, -1, -1), NDTR_TANH, strict=True))
+def _ndtr_of(scale: float) -> tuple[tuple[Any, ...], Any]:
+    """What `_twice_ndtr_less_one` needs to take scale * x for x: coefficients of float32, and a factor for float64."""
+    powers = zip(range(13, 0, -2), NDTR_TANH, strict=True)
+    return tuple(np.asarray(float(c) / scale**k, FLOAT32) for k, c in powers), np.asarray(math.sqrt(0.5) / scale, FLOAT64)
 
 
-def _twice_ndtr_less_one(h: Any, z: Any, out: Any) -> None:
-    """2 ndtr(x) - 1, from h = x / 2 and z = h^2: by tanh of a polynomial in float32, erf(x / sqrt(2)) in float64."""
+# times the second scale, x exp(-x^2 / 2) is twice x times the normal density
+_OF_HALF, _OF_DENSE = _ndtr_of(0.5), _ndtr_of(math.sqrt(2 / math.pi))
+
+
+def _twice_ndtr_less_one(w: Any, z: Any, out: Any, scaled: tuple[tuple[Any, ...], Any]) -> None:
+    """2 ndtr(x) - 1, from w = scale * x and z = w^2: tanh(x R(x^2)) for a polynomial R in float32, erf(x / sqrt(2)) in float64."""
+    coefficients, factor = scaled
     if out.dtype is FLOAT32:
-        np.multiply(z, _GELU_TANH[0], out)
-        for c in _GELU_TANH[1:-1]:
+        np.multiply(z, coefficients[0], out)
+        for c in coefficients[1:-1]:
             np.add(out, c, out)
             np.multiply(out, z, out)
-        np.add(out, _GELU_TANH[-1], out)
-        np.multiply(out, h, out)
+        np.add(out, coefficients[-1], out)
+        np.multiply(out, w, out)
         np.tanh(out, out)
     else:
-        np.copyto(out, erf(h * _NUMBERS[FLOAT64].root_two))
+        np.copyto(out, erf(w * factor))
 
 
 @_word
 def gelu(x: Any, out: Any) -> None:
     """x times the normal distribution function of x."""
     h = np.multiply(x, _NUMBERS[out.dtype].half)
-    _twice_ndtr_less_one(h, np.multiply(h, h), out)
+    _twice_ndtr_less_one(h, np.multiply(h, h), out, _OF_HALF)
     np.multiply(out, h, out)
     np.add(out, h, out)
 
 
 def _gelu_x(g: Any, x: Any, out: Any) -> None:
     numbers = _NUMBERS[out.dtype]
-    h = np.multiply(x, numbers.half)
-    z = np.multiply(h, h)
-    _twice_ndtr_less_one(h, z, out)
-    np.multiply(z, numbers.minus_two, z)
+    w = np.multiply(x, numbers.dense)
+    z = np.multiply(w, w)
+    _twice_ndtr_less_one(w, z, out, _OF_DENSE)
+    np.multiply(z, numbers.minus_quarter_pi, z)
     np.exp(z, z)
-    np.multiply(z, h, z)
-    np.multiply(z, numbers.four_pdf, z)
+    np.multiply(z, w, z)
     np.add(out, z, out)
     np.add(out, numbers.one, out)
     np.multiply(out, numbers.half, out)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import module
+from . import batchnorm, conv, loss, module, utils
 
-__all__ = ["module"]
+__all__ = ["batchnorm", "conv", "loss", "module", "utils"]
 
 
 def __getattr__(name: str) -> Any:
