@@ -33,7 +33,8 @@ _lock = threading.Lock()
 
 
 def surround(function: Callable) -> None:
-    """From now on `function(run, roots, *options)` is called in place of each backward, which is `run(roots, *options)`."""
+    """From now on `function(run, roots, *options)` is called in place of each backward, which is `run(roots, *options)`. The last
+    of five options says that `run` calls itself."""
     with _lock:
         _around.append(function)
         _rebuild()
@@ -163,7 +164,8 @@ _state = [False, True]  # is it on, does it look for NaN
 
 
 def _detecting(run: Callable, roots: list, *options: Any) -> Any:
-    return run_checked(run, _refuse_nan, roots, *options) if _state[1] else run(roots, *options)
+    again = len(options) > 4 and options[4]
+    return run_checked(run, _refuse_nan, roots, *options) if _state[1] and not again else run(roots, *options)
 
 
 def is_anomaly_enabled() -> bool:

@@ -237,8 +237,9 @@ def _names(stem: str, ending: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _progress(example: Example, length: int) -> Iterator[Callable[[int, float, float], None]]:
-    """What is shown of training: a bar on a terminal with rich installed, else a line for every tenth part of it."""
+def _progress(example: Example, length: int, passing: bool = False) -> Iterator[Callable[[int, float, float], None]]:
+    """What is shown of training: a bar on a terminal with rich installed, else a line for every tenth part of it. If it is
+    passing, the bar goes away at the end, and there are no lines."""
     unit = example.unit.removesuffix("s")
 
     def written(score: float) -> str:
@@ -248,7 +249,8 @@ def _progress(example: Example, length: int) -> Iterator[Callable[[int, float, f
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         shown = TextColumn("loss {task.fields[loss]:.4f}  {task.fields[score]}")
-        with Progress(TextColumn(unit), MofNCompleteColumn(), BarColumn(), shown, TimeElapsedColumn()) as progress:
+        columns = (TextColumn(unit), MofNCompleteColumn(), BarColumn(), shown, TimeElapsedColumn())
+        with Progress(*columns, transient=passing) as progress:
             task = progress.add_task("", total=length, loss=float("nan"), score="")
             yield lambda done, loss, score: progress.update(task, completed=done, loss=loss, score=written(score))
         return
@@ -257,6 +259,8 @@ def _progress(example: Example, length: int) -> Iterator[Callable[[int, float, f
 
     def line(done: int, loss: float, score: float) -> None:
         nonlocal printed
+        if passing:
+            return
         if done == 1 or done == length or 10 * done // length > 10 * printed // length:
             print(f"{unit} {done:>{len(str(length))}}/{length}  loss {loss:.4f}  {written(score)}".rstrip(), flush=True)
             printed = done
@@ -290,7 +294,8 @@ def _examples(options: argparse.Namespace) -> int:
     print(f"{'example':<10} {'target':<{width}}  {'reached':>8}  {'seconds':>7}  ok", flush=True)
     missed = 0
     for example in chosen:
-        result = example.module.train(seed=options.seed, device=device)
+        with _progress(example, example.length, passing=True) as report:
+            result = example.module.train(seed=options.seed, device=device, report=report)
         reached = example.reached(result.score)
         missed += not reached
         row = f"{example.name:<10} {f'{example.measure} {example.target_text}':<{width}}  {example.form.format(result.score):>8}"

@@ -2,29 +2,33 @@
 
     python benchmarks/gpu_bench.py launch [--small]      launches each job once, for a checker to watch
 
-A job is the same work for each contender that knows it. GB/s count what must be read and written at least, TFLOP/s the
-multiplications and additions of the products, so that figures of different contenders can be compared, and with what the card
+A job (gpu_jobs.py) is the same work for each contender that knows it. GB/s count what must be read and written at least, TFLOP/s
+the multiplications and additions of the products, so that figures of different contenders can be compared, and with what the card
 does at best: `copy`, the rate of a plain copy (of the driver), and `matmul`, that of CuPy's largest product.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+for place in (ROOT, ROOT / "benchmarks"):
+    if str(place) not in sys.path:
+        sys.path.insert(0, str(place))
 
 import cupy  # noqa: E402
 import numpy as np  # noqa: E402
+from gpu_jobs import Job, attention_jobs, image_jobs, row_jobs  # noqa: E402
 
 import autograd_gpu as ag  # noqa: E402
 from autograd_gpu.backend import gemm  # noqa: E402
@@ -69,87 +73,6 @@ def torch_on_card() -> Any:
 # -- kernels -----------------------------------------------------------------------------------------------------------------
 
 
-def jobs(rows: int, columns: int, dtype: str) -> Iterator[SimpleNamespace]:
-    """Ops on an array (rows, columns): name, bytes moved at least, and what each contender calls for it."""
-    torch, F = torch_on_card(), ag.nn.functional
-    host = np.random.default_rng(0).standard_normal((rows, columns)).astype("f4")
-    labels = np.arange(rows) % columns
-    kind, moved = getattr(ag, dtype), rows * columns * np.dtype(getattr(ag, dtype)).itemsize
-
-    def ours() -> tuple[ag.Tensor, ag.Tensor, ag.Tensor]:
-        x = ag.tensor(host, device="cuda").to(kind)
-        return x, x.clone().requires_grad_(), ag.tensor(labels, device="cuda")
-
-    x, leaf, y = ours()
-    g = ag.ones_like(x)
-    if torch is not None:
-        x_torch = torch.tensor(host, device="cuda").to(getattr(torch, dtype))
-        leaf_torch, y_torch, g_torch = (
-            x_torch.clone().requires_grad_(),
-            torch.tensor(labels, device="cuda"),
-            torch.ones_like(x_torch),
-        )
-    a = x.array
-
-    def job(name: str, times: float, call: Callable, peer: Callable | None, by_cupy: Callable | None = None) -> SimpleNamespace:
-        contenders = {"autograd_gpu": call}
-        if by_cupy is not None:
-            contenders["cupy"] = by_cupy
-        if torch is not None and peer is not None:
-            contenders["torch"] = peer
-        return SimpleNamespace(name=name, bytes=times * moved, contenders=contenders)
-
-    def through(out: Any, leaf: Any, gradient: Any) -> Callable[[], None]:
-        """The backward of an op alone, its graph kept."""
-
-        def run() -> None:
-            leaf.grad = None
-            out.backward(gradient, retain_graph=True)
-
-        return run
-
-    yield job("add", 3, lambda: x + x, lambda: x_torch + x_torch, lambda: a + a)
-    yield job("sum", 1, lambda: x.sum(), lambda: x_torch.sum(), lambda: a.sum())
-    yield job("sum of columns", 1, lambda: x.sum(0), lambda: x_torch.sum(0), lambda: a.sum(0))
-    for name in ("relu", "gelu", "silu"):
-        f = getattr(F, name)
-        f_torch = getattr(torch.nn.functional, name) if torch is not None else None
-        yield job(name, 2, lambda f=f: f(x), lambda f=f_torch: f(x_torch))
-        yield job(
-            f"{name} backward",
-            3,
-            through(f(leaf), leaf, g),
-            None if torch is None else through(f_torch(leaf_torch), leaf_torch, g_torch),
-        )
-    for name in ("softmax", "log_softmax"):
-        f = getattr(F, name)
-        f_torch = getattr(torch.nn.functional, name) if torch is not None else None
-        yield job(name, 2, lambda f=f: f(x, -1), lambda f=f_torch: f(x_torch, -1))
-        yield job(
-            f"{name} backward",
-            3,
-            through(f(leaf, -1), leaf, g),
-            None if torch is None else through(f_torch(leaf_torch, -1), leaf_torch, g_torch),
-        )
-    yield job("cross_entropy", 1, lambda: F.cross_entropy(x, y), lambda: torch.nn.functional.cross_entropy(x_torch, y_torch))
-    yield job(
-        "cross_entropy backward",
-        2,
-        through(F.cross_entropy(leaf, y), leaf, None),
-        None if torch is None else through(torch.nn.functional.cross_entropy(leaf_torch, y_torch), leaf_torch, None),
-    )
-    # parameters, gradients and both moments are read, all but the gradients written
-    optimizer = ag.optim.Adam([parameter := x.clone().requires_grad_()])
-    parameter.grad = g
-    peer = None
-    if torch is not None:
-        of_torch = x_torch.clone().requires_grad_()
-        of_torch.grad = g_torch
-        peer = torch.optim.Adam([of_torch], fused=True).step
-    yield job("Adam step", 7, optimizer.step, peer)
-    yield job("SGD step, momentum", 5, ag.optim.SGD([parameter], lr=1e-3, momentum=0.9).step, None)
-
-
 def copy_rate(n: int, repeats: int) -> float:
     """GB/s of a plain copy of n bytes, read and written."""
     x = cupy.zeros(n, np.uint8)
@@ -158,22 +81,42 @@ def copy_rate(n: int, repeats: int) -> float:
     return 2 * n / took["min_ms"] / 1e6
 
 
-def kernels(sizes: list[tuple[int, int]], dtypes: list[str], repeats: int, calls: int, ends: float) -> Iterator[dict[str, Any]]:
-    """A row a job and size: GB/s of each contender, and what share of a copy's rate of that size that is."""
-    for rows, columns in sizes:
+def kernels(
+    works: list[tuple[list[int], Callable[[str], Iterator[Job]]]], dtypes: list[str], repeats: int, calls: int, ends: float
+) -> Iterator[dict[str, Any]]:
+    """A row a job, shape and dtype: GB/s of each contender and what share of a copy's rate of that size ours is, or TFLOP/s."""
+    torch = torch_on_card()
+    for shape, jobs in works:
         for dtype in dtypes:
-            copied = copy_rate(rows * columns * np.dtype(getattr(ag, dtype)).itemsize, repeats)
-            for job in jobs(rows, columns, dtype):
+            copied = copy_rate(math.prod(shape) * np.dtype(getattr(ag, dtype)).itemsize, repeats)
+            for job in jobs(dtype):
                 if time.perf_counter() > ends:
                     return
-                row: dict[str, Any] = {"job": job.name, "shape": [rows, columns], "dtype": dtype, "copy_gb_s": round(copied, 1)}
-                for who, call in job.contenders.items():
+                row: dict[str, Any] = {"job": job.name, "shape": shape, "dtype": dtype, "copy_gb_s": round(copied, 1)}
+                for who, call in job.contenders(dtype, torch):
                     took = milliseconds(call, synchronize, repeats, calls)
-                    row[who] = {**took, "gb_s": round(job.bytes / took["min_ms"] / 1e6, 1)}
-                row["share_of_copy"] = round(row["autograd_gpu"]["gb_s"] / copied, 3)
+                    if job.flops:
+                        row[who] = {**took, "tflop_s": round(job.flops / took["min_ms"] / 1e9, 3)}
+                    else:
+                        row[who] = {**took, "gb_s": round(job.bytes / took["min_ms"] / 1e6, 1)}
+                    del call  # before the next contender makes its arrays
+                if not job.flops:
+                    row["share_of_copy"] = round(row["autograd_gpu"]["gb_s"] / copied, 3)
                 if "torch" in row:
                     row["ratio_to_torch"] = round(row["autograd_gpu"]["min_ms"] / row["torch"]["min_ms"], 3)
                 yield row
+
+
+def works(small: bool) -> list[tuple[list[int], Callable[[str], Iterator[Job]]]]:
+    """What is measured: (shape, its jobs), the most telling first, for time may be up before the last."""
+    rows = [(33, 7)] if small else [(16384, 1024), (16384, 4096), (32, 1024), (131072, 128), (1024, 1024)]
+    images = [(2, 8, 6)] if small else [(64, 64, 56), (256, 32, 16)]
+    heads = [(1, 2, 9, 8)] if small else [(8, 16, 1024, 64), (32, 8, 256, 64)]
+    found: list[tuple[list[int], Callable[[str], Iterator[Job]]]] = []
+    found += [([n, c, s, s], partial(image_jobs, n, c, s)) for n, c, s in images]
+    found += [(list(shape), partial(attention_jobs, *shape)) for shape in heads]
+    by_rows = [([m, n], partial(row_jobs, m, n)) for m, n in rows]
+    return [*by_rows[:1], *found, *by_rows[1:]]
 
 
 def products(sizes: list[int], dtypes: list[str], repeats: int, calls: int, ends: float) -> Iterator[dict[str, Any]]:
@@ -312,9 +255,8 @@ def bench(options: argparse.Namespace, left_out: list[str], save: Callable[[dict
     dtypes = ["float32"] if small else ["float32", "bfloat16", "float16", "float64"]
     section["products"] = list(products(sizes, dtypes, min(repeats, 5), 1 if small else 5, half))
     save(section)
-    shapes = [(32, 33)] if small else [(32, 1024), (1024, 1024), (16384, 1024), (16384, 4096), (131072, 128)]
     section["kernels"] = []
-    for row in kernels(shapes, dtypes[:1] if small else ["float32", "bfloat16"], repeats, calls, ends):
+    for row in kernels(works(small), dtypes[:1] if small else ["float32", "bfloat16"], repeats, calls, ends):
         section["kernels"].append(row)
     if time.perf_counter() > ends:
         left_out.append("kernels: not all were measured in time")
@@ -374,11 +316,13 @@ def launch(small: bool) -> None:
 
     loader._launcher = noted
     for dtype in ["float32"] if small else ["float32", "float16", "bfloat16", "float64"]:
-        for rows, columns in [(5, 7)] if small else [(33, 7), (17, 1025)]:
-            for job in jobs(rows, columns, dtype):
-                job.contenders["autograd_gpu"]()
+        shapes = [] if small else [([17, 1025], partial(row_jobs, 17, 1025))]
+        for shape, jobs in [*works(True), *shapes]:
+            for job in jobs(dtype):
+                _, call = next(job.contenders(dtype, None))
+                call()
                 synchronize()
-                print(f"launched: {job.name} {dtype} {rows}x{columns}", flush=True)
+                print(f"launched: {job.name} {dtype} {'x'.join(map(str, shape))}", flush=True)
     for draw in (ag.rand, ag.randn):
         draw(1001, device="cuda")
         synchronize()

@@ -36,7 +36,8 @@ IDS = [f"{name}-{k}" for k, (name, _, _) in enumerate(LINES)]
 def made(library: Any, name: str, parameters: dict[str, Any]) -> tuple[Any, list[Any]]:
     """A distribution, and its parameters that need gradients."""
     tensors = {
-        key: library.tensor(value, requires_grad=True) if isinstance(value, np.ndarray) else value for key, value in parameters.items()
+        key: library.tensor(value, requires_grad=True) if isinstance(value, np.ndarray) else value
+        for key, value in parameters.items()
     }
     return getattr(library.distributions, name)(**tensors), [t for t in tensors.values() if not isinstance(t, float)]
 

@@ -60,10 +60,11 @@ def test_paths_exist():
         assert (ROOT / path).exists(), path
 
 
-def test_figures_are_those_that_were_measured():
-    spec = importlib.util.spec_from_file_location("overhead", ROOT / "benchmarks" / "overhead.py")
-    overhead = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(overhead)
-    measured = json.loads(overhead.RESULTS.read_text(encoding="utf-8"))
-    assert overhead.with_figures(TEXT, measured) == TEXT
+@pytest.mark.parametrize("name", ["overhead", "train"])
+def test_figures_are_those_that_were_measured(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    measured = json.loads(benchmark.RESULTS.read_text(encoding="utf-8"))
+    assert benchmark.with_figures(TEXT, measured) == TEXT
     assert all(f"{row['ratio']:.2f}" in TEXT for row in measured["steps"])

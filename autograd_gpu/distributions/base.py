@@ -104,8 +104,8 @@ class Independent(Distribution):
         n = len(base_distribution.batch_shape) - reinterpreted_batch_ndims
         if n < 0:
             raise ValueError(
-                f"Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), actual {reinterpreted_batch_ndims} vs "
-                f"{len(base_distribution.batch_shape)}"
+                "Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), actual "
+                f"{reinterpreted_batch_ndims} vs {len(base_distribution.batch_shape)}"
             )
         shape = base_distribution.batch_shape + base_distribution.event_shape
         super().__init__(shape[:n], shape[n:], validate_args)
@@ -114,6 +114,7 @@ class Independent(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The mean of each."""
         return self.base_dist.mean
 
     @property
@@ -123,6 +124,7 @@ class Independent(Distribution):
 
     @property
     def variance(self) -> Tensor:
+        """The variance of each."""
         return self.base_dist.variance
 
     def sample(self, sample_shape: Any = ()) -> Tensor:

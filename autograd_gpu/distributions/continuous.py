@@ -32,6 +32,7 @@ class Normal(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The mean of each."""
         return self.loc
 
     @property
@@ -41,10 +42,12 @@ class Normal(Distribution):
 
     @property
     def stddev(self) -> Tensor:
+        """The standard deviation of each."""
         return self.scale
 
     @property
     def variance(self) -> Tensor:
+        """The variance of each."""
         return self.scale.square()
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
@@ -80,10 +83,12 @@ class LogNormal(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The mean of each."""
         return (self.loc + self.scale.square() / 2).exp()
 
     @property
     def variance(self) -> Tensor:
+        """The variance of each."""
         square = self.scale.square()
         return square.expm1() * (2 * self.loc + square).exp()
 
@@ -113,10 +118,12 @@ class Laplace(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The mean of each."""
         return self.loc
 
     @property
     def variance(self) -> Tensor:
+        """The variance of each."""
         return 2 * self.scale.square()
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
@@ -145,10 +152,12 @@ class Exponential(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The mean of each."""
         return self.rate.reciprocal()
 
     @property
     def variance(self) -> Tensor:
+        """The variance of each."""
         return self.rate.pow(-2)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
@@ -176,10 +185,12 @@ class Uniform(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The mean of each."""
         return (self.high + self.low) / 2
 
     @property
     def variance(self) -> Tensor:
+        """The variance of each."""
         return (self.high - self.low).pow(2) / 12
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:

@@ -112,10 +112,12 @@ class OneHotCategorical(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The mean of each."""
         return self.probs
 
     @property
     def variance(self) -> Tensor:
+        """The variance of each."""
         return self.probs * (1 - self.probs)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -170,10 +172,12 @@ class Bernoulli(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The mean of each."""
         return self.probs
 
     @property
     def variance(self) -> Tensor:
+        """The variance of each."""
         return self.probs * (1 - self.probs)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:

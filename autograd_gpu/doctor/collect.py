@@ -10,15 +10,6 @@ NOTE [What it costs]
        turns: a small network, whose step is a few dozen calls, could not pay for more.
     3. Of large arrays some rows stand for all (LARGE, and FEW for what is copied).
     Numbers stay on their device until the report is asked for.
-
-NOTE [The first non-finite number]
-    Looking for it costs nothing until there is one: the gradients of a step that is looked at are not finite. Then the batch
-    is still there, and the parameters are what they were, for the optimizer comes later. So
-    1. the forward of the model is run once more, with a look at what each op gives; random numbers and buffers are put back;
-    2. if it is finite, the graph from the loss down is searched for saved arrays that are not;
-    3. if they are finite, backward is run once more, with a look at what each rule gives.
-    For 2 and 3 what the graph saved is held for the time of the backward, which otherwise frees it on the way; that is done in
-    full looks only. A step that was not looked at has spoilt the parameters by the next look, which then says no more than so.
 """
 
 from __future__ import annotations
@@ -31,11 +22,10 @@ import numpy as np
 
 from .. import anomaly
 from ..backend import of
-from ..core.graph import NO_GRAD, Leaf, mode, set_mode, where
 from ..core.tensor import Tensor
 from ..nn.module import Module
-from ..ops.generator import get_rng_state, set_rng_state
-from .record import ACTIVATIONS, DIES, SATURATES, Layer, Look, Record, Trouble
+from .locate import locate
+from .record import ACTIVATIONS, DIES, SATURATES, Layer, Look, Record
 from .report import Report
 
 FULL = 3  # so many steps at the beginning are looked at in full
@@ -107,7 +97,8 @@ class _Part:
         look = Look(step)
         self.layer.looks.append(look)
         if at & GRADIENT:
-            look.gradient = sum([_square(p.node.grad.array) for p in self.parameters if p.grad is not None])
+            grads = [p.grad for p in self.parameters]
+            look.gradient = sum([_square(g.array) for g in grads if g is not None])
         if at & UPDATE and self.weight is not None:
             self.before = rows = _some(self.weight.array, FEW).copy()
             look.weight = _square(rows)
@@ -178,10 +169,12 @@ def _flat(array: Any) -> Any:
 
 def _square(array: Any) -> Any:
     """The sum of squares; of a large array an estimate from some of its rows."""
+    if array.size <= LARGE and array.itemsize > 2:
+        flat = array.ravel()
+        return flat.dot(flat)
     rows = _some(array)
     flat = _flat(rows)
-    found = flat.dot(flat)
-    return found if rows is array else found * (array.size / rows.size)
+    return flat.dot(flat) * (array.size / max(1, rows.size))
 
 
 class Watch:
@@ -217,10 +210,12 @@ class Watch:
 
     # -- step by step --------------------------------------------------------------------------------------------------------
 
-    def _pass(self, run: Callable, roots: list, retain: Any, create: bool, only: Any = None, catch: Any = None) -> Any:
+    def _pass(
+        self, run: Callable, roots: list, retain: Any, create: bool, only: Any = None, catch: Any = None, again: bool = False
+    ) -> Any:
         """Called in place of each backward."""
-        if only is not None or catch is not None:  # asked for the gradients of some tensors: no step
-            return run(roots, retain, create, only, catch)
+        if again or only is not None or catch is not None:  # asked for the gradients of some tensors: no step
+            return run(roots, retain, create, only, catch, again)
         if self._waiting:
             self._updates()
         if not self._left:
@@ -265,13 +260,14 @@ class Watch:
         found = run(roots, retain, create)
         for part in self._looking:
             part.look(step, at)
-        if at & UPDATE:
-            self._waiting = self._looking
         if not self._finite():
-            self._record.trouble = self._locate(step, roots, nodes, saved)
+            self._step = step + 1
+            self._record.trouble = locate(step, self.model, self._root, roots, nodes, saved)
             self.stop()
             return found
         self._disarm()
+        if at & UPDATE:
+            self._waiting = self._looking
         if step < FULL:
             self._uniformity()
             self._step = step + 1
@@ -284,10 +280,10 @@ class Watch:
 
     def _finite(self) -> bool:
         """Whether the gradient of the first layer, where all gradients that are not finite arrive, is finite."""
-        p = self._smallest
-        if p is None or p.grad is None:
+        g = None if self._smallest is None else self._smallest.grad
+        if g is None:
             return True
-        total = _square(p.grad.array)
+        total = _square(g.array)
         return bool(total - total == 0)
 
     def _updates(self) -> None:
@@ -329,92 +325,6 @@ class Watch:
         for part in self._parts:
             w = None if part.weight is None else part.weight.array
             part.layer.same = w is not None and w.ndim > 1 and w.shape[0] > 1 and bool((w == w[:1]).all())
-
-    # -- the first non-finite number: see the NOTE ------------------------------------------------------------------------
-
-    def _locate(self, step: int, roots: list, nodes: list, saved: list) -> Trouble:
-        poisoned = next((name for name, p in self.model.named_parameters() if not anomaly.is_finite(p.array)), None)
-        if poisoned is not None:
-            return Trouble(step, "parameters", detail=poisoned)
-        for find in (self._in_forward, self._in_graph, self._in_backward) if nodes else ():
-            trouble = find(step, roots, nodes, saved)
-            if trouble is not None:
-                return trouble
-        return Trouble(step, "unknown")
-
-    def _in_forward(self, step: int, roots: list, nodes: list, saved: list) -> Trouble | None:
-        """Run the model once more."""
-        first: list[Trouble] = []
-
-        def see(op: str, place: Any, inputs: Sequence[Any], out: Any) -> None:
-            if not first:
-                outs = [x for x in (out if isinstance(out, (tuple, list)) else (out,)) if hasattr(x, "dtype")]
-                broken = next((x for x in outs if not anomaly.is_finite(np.asarray(x) if isinstance(x, np.generic) else x)), None)
-                if broken is not None:
-                    first.append(Trouble(step, "forward", op, where(place), str(broken.dtype)))
-
-        args, kwargs = self._root.args, self._root.kwargs
-        buffers = [(b, b.array.copy()) for b in self.model.buffers()]
-        random, before = get_rng_state(), set_mode(mode.state | NO_GRAD)
-        try:
-            with anomaly.each_output(see):
-                out = self._root.forward(*args, **kwargs)
-        finally:
-            set_mode(before)
-            set_rng_state(random)
-            for buffer, array in buffers:
-                buffer.array[...] = array
-        outs = out if isinstance(out, (tuple, list)) else (out,)
-        finite = all(anomaly.is_finite(x.array) for x in outs if isinstance(x, Tensor))
-        return None if finite or not first else first[0]
-
-    def _in_graph(self, step: int, roots: list, nodes: list, saved: list) -> Trouble | None:
-        """The oldest node whose output is known from what was saved, or can be computed from it, and is not finite."""
-        broken: dict[int, tuple[Any, Any]] = {}
-
-        def known(node: Any, array: Any) -> None:
-            if node is not None and not isinstance(node, Leaf) and hasattr(array, "dtype") and not anomaly.is_finite(array):
-                broken.setdefault(node.number, (node, array))
-
-        for node, held in zip(nodes, saved, strict=True):
-            plan = node.plan
-            if held is None or not hasattr(plan, "source"):  # a Function of the user's: its inner ops are not in the graph
-                continue
-            edges = dict(zip(plan.needed, node.edges, strict=True))
-            for place in plan.array_places(held):
-                kind, which = plan.source(place)
-                known(node if kind == "output" else edges.get(which), held[place])
-            op, named = plan.op, dict(zip(plan.names, held, strict=False))
-            if not op.several and not op.variadic and all(name in named for name in (*op.inputs, *op.keywords)):
-                arrays, keywords = [named[name] for name in op.inputs], {name: named[name] for name in op.keywords}
-                lane = op.lanes[arrays[0].__class__]
-                known(node, lane.whole(lane.plain(*arrays, **keywords)))
-        if not broken:
-            return None
-        maker, array = broken[min(broken)]
-        maker = maker if hasattr(maker, "place") else maker.edges[0]
-        return Trouble(step, "forward", maker.name(), where(maker.place), str(array.dtype))
-
-    def _in_backward(self, step: int, roots: list, nodes: list, saved: list) -> Trouble | None:
-        """Run backward once more, into no leaf."""
-        first: list[Trouble] = []
-
-        def see(node: Any, grads: Sequence[Any]) -> None:
-            broken = None if first else next((g for g in grads if g is not None and not anomaly.is_finite(of(g))), None)
-            if broken is not None:
-                first.append(Trouble(step, "backward", node.name(), where(node.place), str(broken.dtype)))
-
-        def of(g: Any) -> Any:
-            return np.asarray(g) if isinstance(g, (np.generic, float, int)) else g
-
-        for node, held in zip(nodes, saved, strict=True):
-            node.saved = held
-        leaves = {edge for node in nodes for edge in node.edges if isinstance(edge, Leaf)}
-        try:
-            anomaly.run_checked(anomaly.plain_run, see, roots, False, False, None, leaves)
-        except RuntimeError:  # an array that was overwritten since
-            pass
-        return first[0] if first else None
 
     # -- for the user ---------------------------------------------------------------------------------------------------------
 

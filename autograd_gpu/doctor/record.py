@@ -12,7 +12,7 @@ ACTIVATIONS = {*SATURATES, *DIES, "leaky_relu", "elu", "selu", "celu", "gelu", "
 INNER = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")  # modules that apply one weight many times
 
 
-@dataclass
+@dataclass(slots=True)
 class Look:
     """What one look at a layer gave. `gradient`, `weight`, `update` and `square` are sums of squares; None: not looked at."""
 

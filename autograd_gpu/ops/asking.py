@@ -8,12 +8,14 @@ from typing import Any
 from ..core.graph import words
 from ..core.inplace import in_place
 from ..core.tensor import Tensor
-from .create import tensor
+from .arguments import axis_of
+from .create import ones_like, tensor
+from .limits import where
 from .reduce import norm
 from .shape import spread
+from .vectors import vector_norm
 
-
-__all__ = ["dist", "is_nonzero", "is_same_size", "is_signed"]
+__all__ = ["corrcoef", "cov", "dist", "is_nonzero", "is_same_size", "is_signed", "renorm"]
 METHODS: tuple[str, ...] = (
     *__all__,
     "apply_",
@@ -28,7 +30,7 @@ METHODS: tuple[str, ...] = (
     "share_memory_",
     "sum_to_size",
 )
-IN_PLACE: tuple[str, ...] = ()
+IN_PLACE: tuple[str, ...] = ("renorm",)
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
@@ -39,6 +41,53 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     tensor(5.)
     """
     return norm(input - other, p)
+
+
+def cov(input: Tensor, *, correction: int = 1) -> Tensor:
+    """The covariances of variables, the rows of a matrix of observations: (variables, variables). A vector is one variable.
+
+    >>> import autograd_gpu as ag
+    >>> ag.cov(ag.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
+    if input.array.ndim > 2:
+        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.array.ndim}")
+    x = input if input.array.ndim == 2 else input.reshape(1, input.array.size)
+    x = x - x.mean(1, keepdim=True)
+    result = x @ x.t() / max(x.array.shape[1] - correction, 0)
+    return result if input.array.ndim == 2 else result.reshape(())
+
+
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlation coefficients of variables, the rows of a matrix of observations, between -1 and 1.
+
+    >>> import autograd_gpu as ag
+    >>> ag.corrcoef(ag.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
+    c = cov(input)
+    if not c.array.ndim:
+        return c / c
+    deviation = c.diagonal().sqrt()
+    return (c / deviation.unsqueeze(1) / deviation.unsqueeze(0)).clamp(-1, 1)
+
+
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """A copy in which each slice along `dim` whose p-norm is above `maxnorm` is scaled down to that.
+
+    >>> import autograd_gpu as ag
+    >>> ag.renorm(ag.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    if input.array.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.array.ndim} dimensions")
+    dim = axis_of(dim, input.array.ndim)
+    others = tuple(k for k in range(input.array.ndim) if k != dim)
+    norms = vector_norm(input, p, others, keepdim=True)
+    return input * where(norms > maxnorm, maxnorm / (norms + 1e-7), ones_like(norms))
 
 
 def is_nonzero(input: Tensor) -> bool:

@@ -202,7 +202,9 @@ def _filled(xp: Any, shape: tuple[int, ...], value: Any, dtype: np.dtype | None)
     return xp.full(shape, value, value.dtype)
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+) -> Tensor:
     """Zeros of the shape, dtype and device of `input`.
 
     >>> import autograd_gpu as ag
@@ -213,7 +215,9 @@ def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     return made(xp.zeros(input.array.shape, dtype_of(dtype) or input.array.dtype), requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+) -> Tensor:
     """Ones of the shape, dtype and device of `input`.
 
     >>> import autograd_gpu as ag
@@ -224,7 +228,9 @@ def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
     return made(xp.ones(input.array.shape, dtype_of(dtype) or input.array.dtype), requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+) -> Tensor:
     """A tensor of the shape, dtype and device of `input` whose elements are whatever was in memory.
 
     >>> import autograd_gpu as ag
@@ -235,7 +241,15 @@ def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     return made(xp.empty(input.array.shape, dtype_of(dtype) or input.array.dtype), requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """`fill_value` everywhere, in the shape, dtype and device of `input`.
 
     >>> import autograd_gpu as ag

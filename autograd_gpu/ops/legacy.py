@@ -1,4 +1,5 @@
-"""Names of PyTorch's early years that programs still use: `FloatTensor(2, 3)`, `LongTensor([1, 2])`, `x.type(FloatTensor)`."""
+"""Names that programs use and little hangs on here: those of PyTorch's early years, `FloatTensor(2, 3)`, `LongTensor([1, 2])`,
+`x.type(FloatTensor)`, and those of the orders in which elements may lie in memory, `x.to(memory_format=channels_last)`."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from .arguments import shape_of
 from .convert import CASTS, TYPES
 from .create import as_tensor, empty
 
-__all__ = [name for name in TYPES if not name.startswith("Complex")]
+FORMATS = ("channels_last", "channels_last_3d", "contiguous_format", "preserve_format")
+__all__ = [*(name for name in TYPES if not name.startswith("Complex")), *FORMATS]
 METHODS: tuple[str, ...] = ("new",)
 IN_PLACE: tuple[str, ...] = ()
 
@@ -88,3 +90,16 @@ ShortTensor = TensorType("ShortTensor", CASTS["short"])
 IntTensor = TensorType("IntTensor", CASTS["int"])
 LongTensor = TensorType("LongTensor", CASTS["long"])
 BoolTensor = TensorType("BoolTensor", CASTS["bool"])
+
+
+class MemoryFormat:
+    """An order of elements in memory. Ops choose the order that suits them: asking for one changes neither values nor strides."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"autograd_gpu.{self._name}"
+
+
+channels_last, channels_last_3d, contiguous_format, preserve_format = (MemoryFormat(name) for name in FORMATS)

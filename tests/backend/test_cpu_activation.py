@@ -134,6 +134,14 @@ def test_precision(name):
     assert (error <= 4e-7 * np.maximum(1, np.abs(x))).all()
 
 
+def test_gelu_at_the_ends():
+    x = np.array([0.0, -0.0, 1e10, -1e10, 3e38, -3e38, 1e-40, np.inf, np.nan], np.float32)
+    np.testing.assert_array_equal(cpu.gelu(x), np.array([0, 0, 1e10, 0, 3e38, 0, 5e-41, np.inf, np.nan], np.float32))
+    _, fused = activation.ACTIVATIONS["gelu"]
+    (grad,) = fused(cpu, np.ones_like(x), ("x",), x=x)
+    np.testing.assert_array_equal(grad[:7], np.array([0.5, 0.5, 1, 0, 1, 0, 0.5], np.float32))
+
+
 def test_huber_forward():
     x = np.random.default_rng(3).uniform(-2, 2, (3, BLOCK)).astype(np.float32)
     forward, _ = activation.ACTIVATIONS["huber"]

@@ -1,5 +1,5 @@
 // A stand-in for libcublasLt on the host, with the declarations of cublasLt.h: what test_gemm.py calls through ctypes.
-// One algorithm, no workspace; it insists that every attribute has the size that NVIDIA documents.
+// One algorithm, no workspace; it insists that every attribute has the size that NVIDIA documents. What it was asked for is counted.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +16,16 @@ static_assert(sizeof(Result) == 96, "as in cublasLt.h");
 static void (*wait)();  // for what the emulated device has yet to do
 
 static const uint64_t MAGIC = 0x5eed;
+static int asked_epilogues[1024], asked_computes[128];
+
+static double in_tf32(double x) {  // 10 bits after the point
+  float value = (float)x;
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  bits = (bits + 0x1000) & ~0x1fffu;
+  memcpy(&value, &bits, 4);
+  return value;
+}
 
 static double read(const void* p, int type, int64_t i) {
   if (type == 0) return ((const float*)p)[i];
@@ -43,6 +53,8 @@ static size_t documented_size(int attribute) { return attribute == 3 || attribut
 
 extern "C" {
 void wait_by(void (*function)()) { wait = function; }
+int products_with_epilogue(int epilogue) { return asked_epilogues[epilogue]; }
+int products_computed_in(int type) { return asked_computes[type]; }
 status cublasLtCreate(void** handle) { *handle = new int(1); return 0; }
 status cublasLtMatmulDescCreate(Desc** d, int compute, int scale) { *d = new Desc{compute, scale, {{7, 1}}}; return 0; }
 status cublasLtMatmulDescSetAttribute(Desc* d, int attribute, const void* value, size_t size) {
@@ -88,17 +100,29 @@ status cublasLtMatmul(int* handle, Desc* d, const void* alpha, const void* a, La
   if (*handle != 1 || algorithm->data[0] != MAGIC || !workspace || size != 32u << 20 || c != out || lc != lo) return 7;
   wait();
   const double one = read(alpha, d->scale, 0), zero = read(beta, d->scale, 0);
-  if (one != 1 || zero != 0 || d->compute != (lo->type == 1 ? 70 : 68)) return 7;
+  const bool tf32 = d->compute == 77;
+  if (one != 1 || zero != 0 || (d->compute != (lo->type == 1 ? 70 : 68) && !(tf32 && lo->type == 0))) return 7;
   const bool ta = d->attributes[3], tb = d->attributes[4];
   const int64_t depth = ta ? la->rows : la->columns;
   const uint64_t epilogue = d->attributes[7];
+  asked_epilogues[epilogue]++, asked_computes[d->compute]++;
+  if (epilogue & 512) {  // of each column of op(B) the sum
+    if (lo->batch != 1) return 7;
+    for (int64_t j = 0; j < (int64_t)lo->columns; j++) {
+      double x = 0;
+      for (int64_t l = 0; l < depth; l++) x += read(b, lb->type, tb ? j + l * lb->lead : l + j * lb->lead);
+      write((void*)d->attributes[8], lo->type, j, x);
+    }
+  }
   for (int64_t s = 0; s < lo->batch; s++)
     for (int64_t j = 0; j < (int64_t)lo->columns; j++)
       for (int64_t i = 0; i < (int64_t)lo->rows; i++) {
         double x = 0;
-        for (int64_t l = 0; l < depth; l++)
-          x += read(a, la->type, s * la->stride + (ta ? l + i * la->lead : i + l * la->lead)) *
-               read(b, lb->type, s * lb->stride + (tb ? j + l * lb->lead : l + j * lb->lead));
+        for (int64_t l = 0; l < depth; l++) {
+          const double p = read(a, la->type, s * la->stride + (ta ? l + i * la->lead : i + l * la->lead));
+          const double q = read(b, lb->type, s * lb->stride + (tb ? j + l * lb->lead : l + j * lb->lead));
+          x += tf32 ? in_tf32(p) * in_tf32(q) : p * q;
+        }
         if (epilogue & 4) x += read((const void*)d->attributes[8], lo->type, i);
         if (epilogue & 2) x = x > 0 ? x : 0;
         if (epilogue & 32) x = 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+KERNELS = {"activation", "attention", "embedding", "norm", "optim", "pool", "random", "scatter", "softmax"}  # files of kernels/
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
@@ -35,11 +36,20 @@ def test_every_stage_writes_its_section(tmp_path: Path, cuda_mode: str):
         "softmax",
         "cross_entropy backward",
         "Adam step",
+        "layer_norm backward",
+        "embedding backward",
+        "dropout",
+        "batch_norm backward",
+        "max_pool2d backward",
+        "conv2d 3x3 backward",
+        "causal attention backward",
+        "clip_grad_norm",
     }
     assert found["bench"]["steps"][0]["autograd_gpu"]["min_ms"] > 0 and found["bench"]["products"][0]["cupy"]["tflop_s"] >= 0
     assert "PyTorch does not see the card" in found["bench"]["left_out"] or found["bench"]["steps"][0]["torch"]
     launched = next(section for section in found["kernels"].values() if isinstance(section, dict) and "launched" in section)
-    assert len(launched["launched"]) > 10 and launched["exit_status"] == 0
+    assert len(launched["launched"]) > 40 and launched["exit_status"] == 0
+    assert {line.partition(".cu:")[0] for line in launched["kernel"]} >= KERNELS
     assert found["tests"]["passed"] >= 9 and found["tests"]["failed"] == 0
 
 

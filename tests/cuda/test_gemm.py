@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import autograd_gpu as ag
 from autograd_gpu.backend import gemm
 from autograd_gpu.backend.promotion import bfloat16
 
@@ -66,17 +67,45 @@ def _wait() -> None:
     cupy.cuda.Device().synchronize()
 
 
-@pytest.fixture(params=["CuPy", "cuBLASLt"])
+class Bindings:
+    """What nvmath.bindings.cublasLt is, over the stand-in: pointers are ints, and what is made is returned."""
+
+    class cuBLASLtError(Exception):  # noqa: N801 (nvmath's name)
+        pass
+
+    def __init__(self, library: Any):
+        def function(name: str, letters: str) -> Any:
+            found = getattr(gemm._Library(library), name)
+            kinds = [int] * (len(letters) - letters.startswith("r"))
+
+            def call(*arguments: Any) -> Any:
+                assert [type(x) for x in arguments] == kinds, name
+                try:
+                    return found(*arguments)
+                except gemm.CublasLtError as error:
+                    raise self.cuBLASLtError(str(error)) from None
+
+            return call
+
+        for name, letters in gemm._SIGNATURES.items():
+            setattr(self, name, function(name, letters))
+
+
+@pytest.fixture(params=["CuPy", "cuBLASLt", "nvmath"])
 def way(request: pytest.FixtureRequest, cupy: Any, monkeypatch: pytest.MonkeyPatch, cuda_mode: str) -> str:
-    """By CuPy, or by cuBLASLt: on the emulated device, whose memory is the host's, by the stand-in."""
+    """By CuPy, or by cuBLASLt, with nvmath's bindings or without: on the emulated device, whose memory is the host's, by the
+    stand-in."""
     gemm._products.cache_clear()
     if request.param == "CuPy":
         monkeypatch.setattr(gemm, "_load", lambda: None)
     elif cuda_mode == "emulated":
         loaded = request.getfixturevalue("library")
+        loaded = Bindings(loaded) if request.param == "nvmath" else loaded
         monkeypatch.setattr(gemm, "_load", lambda: loaded)
-    elif gemm._load() is None:
-        pytest.skip("there is no libcublasLt")
+    else:
+        monkeypatch.setenv("AUTOGRAD_GPU_CUBLASLT", "1" if request.param == "nvmath" else "ctypes")
+        if gemm._load() is None:
+            pytest.skip("there is no libcublasLt")
     yield request.param
     gemm._products.cache_clear()
 
@@ -105,7 +134,79 @@ def test_products(way: str, cupy: Any, dtype: np.dtype):
             assert got.dtype == dtype and got.shape == wanted.shape, name
             np.testing.assert_allclose(got.get().astype("f8"), wanted, rtol=CLOSE[dtype], atol=4 * CLOSE[dtype], err_msg=name)
     run = gemm._products(0)
-    assert (run is not None and run.checked == {dtype: True}) == (way == "cuBLASLt")
+    assert (run is not None and run.checked == {dtype: True}) == (way != "CuPy")
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_sums_of_rows(way: str, cupy: Any, dtype: np.dtype):
+    """What the gradient of a bias is: with the product, or beside it where the library has no such epilogue (float64)."""
+    rng = np.random.default_rng(0)
+    for name, (first, second, cut) in PRODUCTS.items():
+        host = [rng.normal(size=shape).astype(dtype) for shape in (first, second)]
+        if len(first) > 2 or len(second) > 2:
+            continue
+        a, b = cut(*map(cupy.asarray, host))
+        sums = cupy.empty(len(a), dtype)
+        got = gemm.multiply(a, b, row_sums=sums).get().astype("f8")
+        wanted = [x.astype("f8") for x in cut(*host)]
+        np.testing.assert_allclose(got, wanted[0] @ wanted[1], rtol=CLOSE[dtype], atol=4 * CLOSE[dtype], err_msg=name)
+        np.testing.assert_allclose(sums.get().astype("f8"), wanted[0].sum(1), CLOSE[dtype], 4 * CLOSE[dtype], err_msg=name)
+    assert gemm.sums_rows(a) == (way != "CuPy" and dtype != np.float64)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (2, 3, 4)], ids=str)
+def test_linear_layers_get_the_gradient_of_the_bias_with_the_weights(
+    way: str, request: pytest.FixtureRequest, cuda_mode: str, shape: tuple
+):
+    """One product in the place of a product and a sum, where there is cuBLASLt; the same gradients."""
+    layer, rng = ag.nn.Linear(4, 5), np.random.default_rng(0)
+    x, weights = (ag.tensor(rng.normal(size=s).astype("f4")) for s in (shape, (*shape[:-1], 5)))
+    found = []
+    stand_in = cuda_mode == "emulated" and way != "CuPy"
+    count = request.getfixturevalue("library").products_with_epilogue if stand_in else None
+    for device in ("cpu", "cuda"):
+        model, leaf = layer.to(device), x.clone().to(device).requires_grad_()
+        for _ in range(2):
+            before = stand_in and count(512)
+            model.zero_grad()
+            leaf.grad = None
+            (model(leaf) * weights.to(device)).sum().backward()
+        if stand_in and device == "cuda":
+            assert count(512) == before + 1 and count(4) > 0  # and the forward adds the bias
+        found.append([t.cpu().numpy() for t in (leaf.grad, model.weight.grad, model.bias.grad)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, 1e-5, 1e-5)
+
+
+def test_tf32_only_where_it_is_allowed(way: str, cupy: Any, request: pytest.FixtureRequest, cuda_mode: str):
+    matmul = ag.backends.cuda.matmul
+    a, b = (cupy.asarray(np.random.default_rng(k).normal(size=(16, 16)).astype("f4")) for k in (0, 1))
+    exact = a.get().astype("f8") @ b.get().astype("f8")
+
+    def error() -> float:
+        return float(np.abs(gemm.multiply(a, b).get() - exact).max())
+
+    assert not matmul.allow_tf32 and error() < 1e-5
+    try:
+        matmul.allow_tf32 = True
+        assert ag.get_float32_matmul_precision() == "high"
+        loose = error()
+        if cuda_mode == "emulated" and way != "CuPy":
+            assert 1e-4 < loose < 1e-1 and request.getfixturevalue("library").products_computed_in(77) > 0
+        double = cupy.ones((3, 3))
+        assert np.array_equal(gemm.multiply(double, double).get(), np.full((3, 3), 3.0))  # which has none
+    finally:
+        matmul.allow_tf32 = False
+    assert error() < 1e-5
+
+
+def test_nvmaths_functions_take_what_they_are_given():
+    """The names and the numbers of arguments of the real bindings, where they are installed."""
+    module = pytest.importorskip("nvmath.bindings.cublasLt", exc_type=ImportError)
+    assert issubclass(module.cuBLASLtError, Exception)
+    for name, letters in gemm._SIGNATURES.items():
+        assert getattr(module, name).__code__.co_argcount == len(letters) - letters.startswith("r"), name
+    assert module.Epilogue.BGRADB == gemm._ROW_SUMS and module.MatmulDescAttribute.BIAS_POINTER == gemm._BIAS_POINTER
 
 
 def test_out_and_what_else_is_asked(way: str, cupy: Any):

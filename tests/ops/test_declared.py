@@ -25,11 +25,15 @@ WITHOUT_SAMPLES = {
     "random": "random: tests/ops/test_random.py",
     "generator": "random: tests/ops/test_random.py",
     "grid": "makes tensors from no tensor: tests/ops/test_create.py",
+    "legacy": "makes tensors from no tensor: tests/ops/test_legacy.py",
     "gumbel": "random: tests/nn/test_losses.py",
     "overwriting": "write into their inputs: tests/nn/test_activation.py",
 }
 EXCEPTIONS = {
     "from_dlpack": "tests/ops/test_convert.py",
+    "is_nonzero": "tests/ops/test_legacy.py",
+    "is_same_size": "tests/ops/test_legacy.py",
+    "is_signed": "tests/ops/test_legacy.py",
     "is_tensor": "tests/ops/test_convert.py",
     "broadcast_shapes": "tests/core/test_dispatch.py",
 }

@@ -10,7 +10,17 @@ import pytest
 
 import autograd_gpu as ag
 
-TYPES = ("HalfTensor", "FloatTensor", "DoubleTensor", "ByteTensor", "CharTensor", "ShortTensor", "IntTensor", "LongTensor", "BoolTensor")
+TYPES = (
+    "HalfTensor",
+    "FloatTensor",
+    "DoubleTensor",
+    "ByteTensor",
+    "CharTensor",
+    "ShortTensor",
+    "IntTensor",
+    "LongTensor",
+    "BoolTensor",
+)
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -65,7 +75,9 @@ def test_reformed_in_place(torch: Any) -> None:
         leaf.unsqueeze_(0)
 
 
-@pytest.mark.parametrize(("shape", "wrap"), [((3, 3), False), ((2, 4), True), ((7, 2), False), ((7, 2), True), ((2, 2, 2), False)])
+@pytest.mark.parametrize(
+    ("shape", "wrap"), [((3, 3), False), ((2, 4), True), ((7, 2), False), ((7, 2), True), ((2, 2, 2), False)]
+)
 def test_fill_diagonal(shape: tuple[int, ...], wrap: bool, torch: Any) -> None:
     results = []
     for library in (ag, torch):
@@ -145,7 +157,7 @@ def test_saved_inputs_can_be_differentiated_by_in_backward(torch: Any) -> None:
             def backward(ctx: Any, g: Any) -> Any:
                 x, weight = ctx.saved_tensors
                 assert weight.requires_grad and weight.is_leaf
-                with torch.enable_grad() if library is torch else ag.enable_grad():
+                with library.enable_grad():  # noqa: B023 (called in this round)
                     x = x.detach().requires_grad_()
                     again = x * w.sin()  # noqa: B023 (called in this round)
                 return library.autograd.grad(again, (x, weight), g)  # noqa: B023

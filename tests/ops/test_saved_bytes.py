@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -187,3 +190,16 @@ def test_in_place_relu_keeps_one_array() -> None:
     y = t * 1.0
     y.relu_()
     assert saved_bytes(y, but=(y,)) == 0
+
+
+def test_a_block_of_a_transformer() -> None:
+    """What the benchmark counts: per element of the input (64 bytes are sixteen arrays of its size), masks in bits and, of each
+    row, what attention and normalization note. PyTorch keeps 120."""
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "train.py"
+    spec = importlib.util.spec_from_file_location("train", path)
+    assert spec is not None and spec.loader is not None
+    train = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(train)
+    kept = train.bytes_kept(SimpleNamespace(lib=ag, nn=ag.nn, tensor=ag.tensor), batch=2, length=16)
+    assert 64 < kept["with_input"] <= 64.5
+    assert kept["with_input"] - kept["without_input"] == 4

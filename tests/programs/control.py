@@ -247,7 +247,7 @@ def proximal_policy(lib: Any, run: Any) -> None:
     torch, nn, optim = lib.torch, lib.nn, lib.optim
     Normal = torch.distributions.Normal
 
-    def layer_init(layer, std=np.sqrt(2), bias_const=0.0):
+    def layer_init(layer, std=np.sqrt(2), bias_const=0.0):  # noqa: B008
         torch.nn.init.orthogonal_(layer.weight, std)
         torch.nn.init.constant_(layer.bias, bias_const)
         return layer

@@ -121,7 +121,7 @@ def character_gpt(lib: Any, run: Any) -> None:
             for pn, p in self.named_parameters():
                 if pn.endswith("c_proj.weight"):
                     torch.nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * config.n_layer))
-            run.log("number of parameters: %.2fK" % (self.get_num_params() / 1e3,), "parameters")
+            run.log("number of parameters: %.2fK" % (self.get_num_params() / 1e3,), "parameters")  # noqa: UP031
 
         def get_num_params(self, non_embedding=True):
             n_params = sum(p.numel() for p in self.parameters())
@@ -564,14 +564,12 @@ def transformer_translation(lib: Any, run: Any) -> None:
         def forward(self, src, trg, tgt_mask, src_padding_mask, tgt_padding_mask):
             src_emb = self.tok_emb(src.long()) * math.sqrt(self.emb_size) + self.pos[: src.size(0)]
             tgt_emb = self.tok_emb(trg.long()) * math.sqrt(self.emb_size) + self.pos[: trg.size(0)]
-            outs = self.transformer(
-                src_emb, tgt_emb, None, tgt_mask, None, src_padding_mask, tgt_padding_mask, src_padding_mask
-            )
+            outs = self.transformer(src_emb, tgt_emb, None, tgt_mask, None, src_padding_mask, tgt_padding_mask, src_padding_mask)
             return self.generator(outs)
 
     def generate_square_subsequent_mask(sz):
         mask = (torch.triu(torch.ones((sz, sz), device="cpu")) == 1).transpose(0, 1)
-        return mask.float().masked_fill(mask == 0, float("-inf")).masked_fill(mask == 1, float(0.0))
+        return mask.float().masked_fill(mask == 0, float("-inf")).masked_fill(mask == 1, float(0.0))  # noqa: UP018
 
     src = run.ints(6, 5, 4) + 1
     src[3:, 1] = PAD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -41,7 +41,7 @@ def program(function: Callable | None = None, *, double: bool = False, tolerance
 def library(root: str) -> SimpleNamespace:
     """What programs import, from "torch" or from "autograd_gpu"."""
     torch = importlib.import_module(root)
-    data = _data(root)
+    data = importlib.import_module("torch.utils.data" if root == "torch" else f"{root}.data")
     return SimpleNamespace(
         torch=torch,
         nn=importlib.import_module(f"{root}.nn"),
@@ -57,47 +57,6 @@ def library(root: str) -> SimpleNamespace:
         TensorDataset=data.TensorDataset,
         DataLoader=data.DataLoader,
     )
-
-
-def _data(root: str) -> Any:
-    try:
-        data = importlib.import_module("torch.utils.data" if root == "torch" else f"{root}.data")
-        data.DataLoader, data.Dataset, data.TensorDataset
-    except (ImportError, AttributeError):
-        return SimpleNamespace(DataLoader=Batches, Dataset=object, TensorDataset=Rows)
-    return data
-
-
-class Rows:
-    """The rows of several tensors, for as long as the package has no data loading."""
-
-    def __init__(self, *tensors: Any):
-        self.tensors = tensors
-
-    def __len__(self) -> int:
-        return len(self.tensors[0])
-
-    def __getitem__(self, index: int) -> tuple:
-        return tuple(t[index] for t in self.tensors)
-
-
-class Batches:
-    """Batches of a dataset in order."""
-
-    def __init__(self, dataset: Any, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False, **ignored: Any):
-        assert not shuffle
-        self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
-
-    def __len__(self) -> int:
-        full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
-
-    def __iter__(self) -> Iterator[Any]:
-        import autograd_gpu as ag
-
-        for k in range(len(self)):
-            rows = [self.dataset[i] for i in range(k * self.batch_size, min((k + 1) * self.batch_size, len(self.dataset)))]
-            yield [ag.stack([ag.as_tensor(x) for x in column]) for column in zip(*rows, strict=True)]
 
 
 @dataclass
@@ -122,10 +81,6 @@ class Run:
             model.load_state_dict({name: self.lib.torch.from_numpy(array.copy()) for name, array in state.items()})
         self.first.append({name: numbers(t).copy() for name, t in model.state_dict().items()})
         return model
-
-    def start_tensor(self, shape: Iterable[int], scale: float = 1.0) -> Any:
-        """A tensor of normal numbers, the same in each run."""
-        return self.floats(*shape, scale=scale)
 
     def floats(self, *shape: int, scale: float = 1.0) -> Any:
         """A tensor of normal numbers in the default dtype, the same in each run."""

@@ -22,9 +22,9 @@ def physics_informed(lib: Any, run: Any) -> None:
 
             layer_list = list()
             for i in range(self.depth - 1):
-                layer_list.append(("layer_%d" % i, torch.nn.Linear(layers[i], layers[i + 1])))
-                layer_list.append(("activation_%d" % i, nn.Tanh()))
-            layer_list.append(("layer_%d" % (self.depth - 1), torch.nn.Linear(layers[-2], layers[-1])))
+                layer_list.append(("layer_%d" % i, torch.nn.Linear(layers[i], layers[i + 1])))  # noqa: UP031
+                layer_list.append(("activation_%d" % i, nn.Tanh()))  # noqa: UP031
+            layer_list.append(("layer_%d" % (self.depth - 1), torch.nn.Linear(layers[-2], layers[-1])))  # noqa: UP031
             self.layers = torch.nn.Sequential(OrderedDict(layer_list))
             self.lambda_1 = torch.nn.Parameter(torch.tensor([0.5], requires_grad=True))
 
@@ -152,7 +152,7 @@ def neural_ode(lib: Any, run: Any) -> None:
 @program
 def graph_convolution(lib: Any, run: Any) -> None:
     """Graph networks: a normalised adjacency by scatter and index_add, attention over edges, pooling by graph."""
-    torch, nn, F, optim = lib.torch, lib.nn, lib.F, lib.optim
+    torch, nn, F = lib.torch, lib.nn, lib.F
 
     def scatter_sum(src, index, dim_size):
         return src.new_zeros(dim_size, *src.shape[1:]).index_add_(0, index, src)

@@ -21,15 +21,11 @@ def test_trains_as_on_pytorch(program, torch) -> None:
             continue
         assert np.shape(mine) == np.shape(expected), where
         np.testing.assert_allclose(mine, expected, program.tolerance, program.tolerance, err_msg=where)
+    losses = [float(value) for what, value in theirs.logged if "loss" in what.lower()]
+    assert len(set(losses)) >= 5, "a program trains"
     assert list(ours.last) == list(theirs.last)
     for name, expected in theirs.last.items():
         mine = ours.last[name]
         assert mine.dtype == expected.dtype and mine.shape == expected.shape, f"{name}: {mine.dtype}{mine.shape}"
         scale = max(1.0, float(np.abs(expected).max(initial=0)))
         np.testing.assert_allclose(mine, expected, 10 * program.tolerance, 10 * program.tolerance * scale, err_msg=name)
-
-
-def test_the_programs_learn(torch) -> None:
-    """The table is no list of programs that do nothing: each reports at least five losses, and they change."""
-    for program in PROGRAMS:
-        assert program.run.__doc__, program.name

@@ -30,7 +30,7 @@ def mixed_precision(lib: Any, run: Any) -> None:
                 output = model(xb)
                 run.log(str(model[0](xb).dtype).endswith("bfloat16"), "bfloat16")
                 loss = F.cross_entropy(output, yb) / accumulation_steps
-            run.log(str(loss.dtype).rpartition(".")[2], "dtype of the loss")
+            run.log(str(loss.dtype).rpartition(".")[2], "dtype")
             scaler.scale(loss).backward()
             run.log(loss.item())
         scaler.unscale_(optimizer)
@@ -44,7 +44,7 @@ def mixed_precision(lib: Any, run: Any) -> None:
 @program
 def schedules(lib: Any, run: Any) -> None:
     """A small network under one scheduler after the other, with their states saved and loaded on the way."""
-    torch, nn, F, optim = lib.torch, lib.nn, lib.F, lib.optim
+    nn, F, optim = lib.nn, lib.F, lib.optim
     schedulers = lib.lr_scheduler
     x, y = run.floats(8, 4), run.floats(8, 2)
     makers = OrderedDict(
@@ -371,7 +371,7 @@ def style_transfer(lib: Any, run: Any) -> None:
 @program
 def old_style(lib: Any, run: Any) -> None:
     """A program of 2017: Variable, FloatTensor, type(), volatile habits, losses as modules, size-free views, manual updates."""
-    torch, nn, F, optim = lib.torch, lib.nn, lib.F, lib.optim
+    torch, nn = lib.torch, lib.nn
     Variable = torch.autograd.Variable
     dtype = torch.FloatTensor
     Tensor = torch.cuda.FloatTensor if torch.cuda.is_available() and False else torch.FloatTensor
@@ -421,7 +421,7 @@ def old_style(lib: Any, run: Any) -> None:
         c = (predicted == labels).squeeze()
         run.log(loss.data.cpu().numpy().item())
         run.log([c[i].item() for i in range(6)].count(True), "correct")
-        run.log("[%d] loss: %.3f" % (epoch + 1, running / (epoch + 1)), "line")
+        run.log("[%d] loss: %.3f" % (epoch + 1, running / (epoch + 1)), "line")  # noqa: UP031
     nn.init.xavier_uniform_(model.weight.data, gain=nn.init.calculate_gain("relu"))
     run.finish({"bias": model.bias, "mask": output.data.new(2, 2).zero_().unsqueeze_(0)})
 
@@ -499,7 +499,9 @@ def pickled_checkpoint(lib: Any, run: Any) -> None:
         def __init__(self, channels):
             super().__init__()
             self.squeeze = nn.AdaptiveAvgPool1d(1)
-            self.excite = nn.Sequential(nn.Linear(channels, 2, bias=False), nn.Hardsigmoid(), nn.Linear(2, channels), nn.Sigmoid())
+            self.excite = nn.Sequential(
+                nn.Linear(channels, 2, bias=False), nn.Hardsigmoid(), nn.Linear(2, channels), nn.Sigmoid()
+            )
 
         def forward(self, x):
             b, c, _ = x.size()
@@ -539,3 +541,150 @@ def pickled_checkpoint(lib: Any, run: Any) -> None:
             optimizer = optim.Adam(model.parameters(), lr=1.0)
             optimizer.load_state_dict(kept)
     run.finish(model)
+
+
+@program
+def own_optimizer_and_data(lib: Any, run: Any) -> None:
+    """Subclasses of Optimizer, of a scheduler, of Dataset and of a Sampler, a collate function, and Lookahead around them."""
+    torch, nn, F, data = lib.torch, lib.nn, lib.F, lib.data
+    from math import sqrt
+
+    class Ranger(torch.optim.Optimizer):
+        def __init__(self, params, lr=1e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0):
+            if not 0.0 <= lr:
+                raise ValueError(f"Invalid learning rate: {lr}")
+            defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+            super().__init__(params, defaults)
+
+        def __setstate__(self, state):
+            super().__setstate__(state)
+            for group in self.param_groups:
+                group.setdefault("weight_decay", 0.0)
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            loss = None
+            if closure is not None:
+                with torch.enable_grad():
+                    loss = closure()
+            for group in self.param_groups:
+                beta1, beta2 = group["betas"]
+                for p in group["params"]:
+                    if p.grad is None:
+                        continue
+                    grad = p.grad
+                    if grad.is_sparse:
+                        raise RuntimeError("no sparse gradients")
+                    if grad.dim() > 1:
+                        grad = grad.add(-grad.mean(dim=tuple(range(1, grad.dim())), keepdim=True))
+                    state = self.state[p]
+                    if len(state) == 0:
+                        state["step"] = 0
+                        state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                        state["exp_avg_sq"] = torch.zeros_like(p.data)
+                    exp_avg, exp_avg_sq = state["exp_avg"], state["exp_avg_sq"]
+                    state["step"] += 1
+                    p.data.mul_(1 - group["lr"] * group["weight_decay"])
+                    exp_avg.mul_(beta1).add_(grad, alpha=1 - beta1)
+                    exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+                    denom = exp_avg_sq.sqrt().add_(group["eps"])
+                    step_size = group["lr"] * sqrt(1 - beta2 ** state["step"]) / (1 - beta1 ** state["step"])
+                    p.addcdiv_(exp_avg, denom, value=-step_size)
+            return loss
+
+    class WarmupPoly(lib.lr_scheduler._LRScheduler):
+        def __init__(self, optimizer, warmup, total, last_epoch=-1):
+            self.warmup, self.total = warmup, total
+            super().__init__(optimizer, last_epoch)
+
+        def get_lr(self):
+            if self.last_epoch < self.warmup:
+                factor = (self.last_epoch + 1) / self.warmup
+            else:
+                factor = (1 - (self.last_epoch - self.warmup) / (self.total - self.warmup)) ** 0.9
+            return [base_lr * factor for base_lr in self.base_lrs]
+
+    class Sequences(data.Dataset):
+        def __init__(self, numbers, transform=None):
+            self.numbers, self.transform = numbers, transform
+
+        def __len__(self):
+            return len(self.numbers)
+
+        def __getitem__(self, idx):
+            sample = {"x": self.numbers[idx], "length": len(self.numbers[idx])}
+            return self.transform(sample) if self.transform else sample
+
+    class ByLength(data.Sampler):
+        def __init__(self, dataset):
+            self.dataset = dataset
+
+        def __iter__(self):
+            return iter(sorted(range(len(self.dataset)), key=lambda i: self.dataset[i]["length"]))
+
+        def __len__(self):
+            return len(self.dataset)
+
+    def collate(batch):
+        longest = max(sample["length"] for sample in batch)
+        x = torch.stack([F.pad(sample["x"], (0, longest - sample["length"])) for sample in batch])
+        return x, torch.tensor([sample["length"] for sample in batch])
+
+    class Normalise:
+        def __call__(self, sample):
+            return {**sample, "x": (sample["x"] - sample["x"].mean()) / (sample["x"].std() + 1e-5)}
+
+    numbers = [run.floats(int(n)) for n in run.rng.integers(3, 7, 10)]
+    dataset = Sequences(numbers, transform=Normalise())
+    loader = data.DataLoader(dataset, batch_size=4, sampler=ByLength(dataset), collate_fn=collate, drop_last=False, num_workers=0)
+    run.log((len(dataset), len(loader)), "sizes")
+    first, rest = data.random_split(dataset, [4, 6], generator=torch.Generator().manual_seed(1))
+    run.log((len(first), len(data.ConcatDataset([first, rest])), len(data.Subset(dataset, [1, 2]))), "parts")
+    model = run.start(nn.Sequential(nn.Linear(1, 6), nn.Tanh(), nn.Linear(6, 1)))
+    optimizer = Ranger(model.parameters(), lr=2e-2, weight_decay=0.01)
+    scheduler = WarmupPoly(optimizer, 2, 10)
+    slow = [p.clone().detach() for p in model.parameters()]
+    for _ in range(3):
+        for x, lengths in loader:
+            mask = torch.arange(x.size(1)).unsqueeze(0) < lengths.unsqueeze(1)
+            loss = (model(x.unsqueeze(-1)).squeeze(-1) - x.roll(-1, 1)).masked_select(mask).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            run.log(loss.item())
+        scheduler.step()
+        run.log(scheduler.get_last_lr()[0], "learning rate")
+        with torch.no_grad():
+            for p, q in zip(model.parameters(), slow, strict=True):
+                q.add_(p - q, alpha=0.5)
+                p.copy_(q)
+    run.finish(model)
+
+
+@program
+def functional_call_and_ensembles(lib: Any, run: Any) -> None:
+    """A network called with other weights, gradients through the update of them, and a hypernetwork that makes weights."""
+    torch, nn, F, optim = lib.torch, lib.nn, lib.F, lib.optim
+    functional_call = lib.nn.utils.stateless.functional_call
+    net = run.start(nn.Sequential(nn.Linear(3, 4), nn.Softplus(beta=2), nn.Linear(4, 1)))
+    rates = nn.Parameter(torch.full((4,), 0.1))
+    hyper = run.start(
+        nn.ModuleDict({"embed": nn.Embedding(2, 3), "make": nn.Linear(3, sum(p.numel() for p in net.parameters()))})
+    )
+    optimizer = optim.Adam([*net.parameters(), rates, *hyper.parameters()], lr=1e-2)
+    x, y = run.floats(8, 3), run.floats(8, 1)
+    for step in range(6):
+        params = dict(net.named_parameters())
+        loss = F.mse_loss(functional_call(net, params, (x[:4],)), y[:4])
+        grads = torch.autograd.grad(loss, list(params.values()), create_graph=True)
+        fast = {k: p - r * g for (k, p), g, r in zip(params.items(), grads, F.softplus(rates), strict=True)}
+        outer = F.mse_loss(functional_call(net, fast, x[4:]), y[4:])
+        flat = hyper["make"](hyper["embed"](torch.tensor(step % 2)))
+        pieces = flat.split([p.numel() for p in params.values()])
+        made = {k: p.detach() + 0.1 * piece.view_as(p) for (k, p), piece in zip(params.items(), pieces, strict=True)}
+        outer = outer + F.mse_loss(functional_call(net, made, x), y)
+        optimizer.zero_grad()
+        outer.backward()
+        optimizer.step()
+        run.log(outer.item())
+    run.finish({**net.state_dict(), "rates": rates, **hyper.state_dict()})

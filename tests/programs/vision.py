@@ -362,7 +362,12 @@ def siamese_triplet(lib: Any, run: Any) -> None:
         def __init__(self):
             super().__init__()
             self.convnet = nn.Sequential(
-                nn.Conv2d(1, 4, 3), nn.PReLU(), nn.MaxPool2d(2, stride=2), nn.Conv2d(4, 6, 3), nn.PReLU(), nn.MaxPool2d(2, stride=2)
+                nn.Conv2d(1, 4, 3),
+                nn.PReLU(),
+                nn.MaxPool2d(2, stride=2),
+                nn.Conv2d(4, 6, 3),
+                nn.PReLU(),
+                nn.MaxPool2d(2, stride=2),
             )
             self.fc = nn.Sequential(nn.Linear(6 * 2 * 2, 8), nn.PReLU(), nn.Linear(8, 4))
 
@@ -381,7 +386,8 @@ def siamese_triplet(lib: Any, run: Any) -> None:
         def forward(self, output1, output2, target, size_average=True):
             distances = (output2 - output1).pow(2).sum(1)
             losses = 0.5 * (
-                target.float() * distances + (1 + -1 * target).float() * F.relu(self.margin - (distances + self.eps).sqrt()).pow(2)
+                target.float() * distances
+                + (1 + -1 * target).float() * F.relu(self.margin - (distances + self.eps).sqrt()).pow(2)
             )
             return losses.mean() if size_average else losses.sum()
 
@@ -537,7 +543,7 @@ def vision_transformer(lib: Any, run: Any) -> None:
     no_decay = [p for n, p in model.named_parameters() if p.ndim < 2]
     optimizer = optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": no_decay, "weight_decay": 0.0}], lr=1e-2)
     x, y = run.floats(5, 3, 8, 8), run.ints(3, 5)
-    for step in range(6):
+    for _ in range(6):
         loss = F.cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()

@@ -5,6 +5,15 @@ from __future__ import annotations
 from . import S, b, f, i
 
 SAMPLES = [
+    S("dist", f(3, 4), f(3, 4)),
+    S("dist", f(3, 4), f(4), p=3),
+    S("Tensor.sum_to_size", f(2, 3, 4), 3, 1),
+    S("corrcoef", f(3, 5)),
+    S("corrcoef", f(5), skip=("zero_size",)),
+    S("cov", f(3, 5)),
+    S("cov", f(5), correction=0),
+    S("renorm", f(3, 2, 4), 2, 1, 1.5),
+    S("renorm", f(3, 4), 1, 0, 2.0),
     # sums
     S("sum", f(3, 4), ints=True),
     S("sum", f(3, 4), 0, ints=True),

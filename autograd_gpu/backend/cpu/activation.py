@@ -174,7 +174,7 @@ _OF_HALF, _OF_DENSE = _ndtr_of(0.5), _ndtr_of(math.sqrt(2 / math.pi))
 
 
 def _twice_ndtr_less_one(w: Any, z: Any, out: Any, scaled: tuple[tuple[Any, ...], Any]) -> None:
-    """2 ndtr(x) - 1, from w = scale * x and z = w^2: tanh(x R(x^2)) for a polynomial R in float32, erf(x / sqrt(2)) in float64."""
+    """2 ndtr(x) - 1, from w = scale * x, z = w^2: tanh(x R(x^2)) for a polynomial R in float32, erf(x / sqrt(2)) in float64."""
     coefficients, factor = scaled
     if out.dtype is FLOAT32:
         np.multiply(z, coefficients[0], out)

@@ -12,13 +12,11 @@ NOTE [Attention on a CPU]
     3. Keys and values are copied where BLAS would have to multiply by their transposes: of matrices this small that takes twice
        the time, more than the copy. The scale goes into the copy. Whatever else is strided is multiplied as it lies.
     4. What is dropped is told by the stream of random numbers, anew in the backward: nothing is kept of it.
-    5. Queries, keys and values are mostly pieces of what one layer made. Then so are their gradients, in one piece of memory: what
-       joins them in the backward of `split` finds them joined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -200,7 +198,7 @@ def backward(
     g = _times_rows(_widened(g), inverse / call.share if p else inverse, np.empty_like(out))
     deltas = np.vecdot(g, out)
     deltas *= call.scale * call.share
-    dq, dk, dv = _beside(q, k, v) if len(needed) == 3 else [np.empty_like(x) if n in needed else None for n, x in zip("qkv", (q, k, v))]
+    dq, dk, dv = [np.empty_like(x) if name in needed else None for name, x in (("q", q), ("k", k), ("v", v))]
     for d in (dk, dv):
         if d is not None and causal and call.queries < call.keys:
             d[..., call.queries :, :] = 0  # which no query sees
@@ -232,40 +230,6 @@ def backward(
     return [_narrow(d, narrow) for d in (dq, dk, dv) if d is not None]
 
 
-def _address(x: Any) -> int:
-    return x.__array_interface__["data"][0]
-
-
-def _beside(*xs: Any) -> list[Any]:
-    """An empty array for each x, which lie to each other as those do where they are pieces of one array."""
-    first, second = xs[:2]
-    strides, step = first.strides, _address(second) - _address(first)
-    if first.base is None or step <= 0 or any(x.base is not first.base or x.strides != strides for x in xs):
-        return [np.empty_like(x) for x in xs]
-    if any(x.shape != first.shape or _address(x) - _address(first) != i * step for i, x in enumerate(xs)):
-        return [np.empty_like(x) for x in xs]
-    sizes, strides = (len(xs), *first.shape), (step, *strides)
-    order = sorted(range(len(sizes)), key=lambda i: -strides[i])
-    places = sorted(range(len(sizes)), key=lambda i: order[i])
-    return list(np.empty([sizes[i] for i in order], first.dtype).transpose(places))
-
-
-def _joined(xp: Any, gs: Sequence[Any], needed: tuple[str, ...], axis: int) -> Any:
-    """The rule of `split`, for gradients that lie beside each other in memory: a view of all."""
-    first = gs[0]
-    base, strides = first.base, first.strides
-    if base is None or base.__class__ is not np.ndarray or strides[axis] <= 0 or not base.flags.c_contiguous:
-        return NotImplemented
-    start = end = _address(first)
-    for g in gs:
-        if g.base is not base or g.strides != strides or g.dtype is not base.dtype or _address(g) != end:
-            return NotImplemented
-        end += g.shape[axis] * strides[axis]
-    shape = list(first.shape)
-    shape[axis] = (end - start) // strides[axis]
-    return (np.ndarray(tuple(shape), base.dtype, base, start - _address(base), strides),)
-
-
 def _times_rows(x: Any, factors: Any, out: Any) -> Any:
     """Each row of x, along its last dimension, times its factor. In the order in which the rows of `out` lie in memory, and with
     the factors repeated, for NumPy spends more on beginning a short row than on multiplying it."""
@@ -285,4 +249,4 @@ def _product(a: Any, b: Any, out: Any, add: bool) -> None:
         np.matmul(a, b, out=out)
 
 
-ATTENTION = {"scaled_dot_product_attention": (forward, backward), "split": (None, _joined)}
+ATTENTION = {"scaled_dot_product_attention": (forward, backward)}

@@ -19,6 +19,7 @@ from cupy import ndarray
 from ..kernels import C_NAME, computed, elementwise, kernel, rows_of, struct
 from .attention import ATTENTION
 from .embeddings import EMBEDDINGS
+from .linalg import PRODUCTS
 from .normalization import NORMS
 
 __all__ = ["Bucket", "FUSED", "adam_", "bucket_dtype", "bucket_elements", "bucket_scratch", "clip_by_norm_", "sgd_"]
@@ -230,6 +231,7 @@ FUSED: dict[str, tuple[Callable, Callable]] = {
     **ATTENTION,
     **EMBEDDINGS,
     **NORMS,
+    **PRODUCTS,
 }
 
 

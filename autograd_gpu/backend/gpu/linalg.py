@@ -8,6 +8,7 @@ from typing import Any
 import cupy
 
 from ..gemm import multiply as product
+from ..gemm import sums_rows
 from .build import on_device
 
 __all__ = ["gemm", "linear", "matmul"]
@@ -36,3 +37,19 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         on_device(bias)
     rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     return gemm(rows, weight.T, bias).reshape(*x.shape[:-1], len(weight))
+
+
+def _linear_backward(
+    xp: Any, g: Any, needed: tuple[str, ...], x: Any = None, weight: Any = None, bias_shape: tuple[int, ...] | None = None
+) -> Any:
+    """The gradients of `linear`, that of the bias from the product that gives the weight's: it adds up what it reads."""
+    if x is None or bias_shape is None or not x.size or not g.size or g.dtype is not x.dtype or not sums_rows(g):
+        return NotImplemented
+    n = g.shape[-1]
+    of_bias = cupy.empty(n, g.dtype)
+    of_weight = product(g.reshape(-1, n).T, x.reshape(-1, x.shape[-1]), row_sums=of_bias)
+    grads = [of_weight, of_bias.reshape(bias_shape)]
+    return grads if weight is None else [matmul(g, weight), *grads]
+
+
+PRODUCTS = {"linear": (None, _linear_backward)}

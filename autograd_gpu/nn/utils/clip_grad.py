@@ -122,3 +122,9 @@ def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = 
         xp = backend.of(g.array.__class__)
         xp.clamp(g.array, min=-clip_value, max=clip_value, out=g.array)
     _written(gradients, "clip_grad_value_")
+
+
+def clip_grad_norm(parameters: Any, max_norm: float, norm_type: float = 2.0) -> Tensor:
+    """The deprecated name of `clip_grad_norm_`."""
+    warnings.warn("`clip_grad_norm` is now deprecated in favor of `clip_grad_norm_`.", FutureWarning, stacklevel=2)
+    return clip_grad_norm_(parameters, max_norm, norm_type)
