@@ -11,8 +11,25 @@ from __future__ import annotations
 
 from math import e, inf, nan, pi
 
-from . import amp, autograd, backends, cuda, data, distributions, doctor, io, linalg, nn, ops, optim, random, special, utils
-from .amp import autocast, get_autocast_dtype, is_autocast_available, is_autocast_enabled
+from . import (
+    accelerator,
+    amp,
+    autograd,
+    backends,
+    cuda,
+    data,
+    distributions,
+    doctor,
+    io,
+    linalg,
+    nn,
+    ops,
+    optim,
+    random,
+    special,
+    utils,
+)
+from .amp import GradScaler, autocast, get_autocast_dtype, is_autocast_available, is_autocast_enabled
 from .autograd import (
     enable_grad,
     inference_mode,

@@ -438,7 +438,9 @@ def max_memory_allocated(device: Any = None) -> int:
 
 
 def empty_cache() -> None:
-    """Give the memory that CuPy's pools hold and no array takes back to the driver."""
+    """Give the memory that CuPy's pools hold and no array takes back to the driver. Without CUDA there is none."""
+    if not is_available():
+        return
     cupy = _cupy()
     cupy.get_default_memory_pool().free_all_blocks()
     cupy.get_default_pinned_memory_pool().free_all_blocks()

@@ -19,10 +19,12 @@ __all__ = ["corrcoef", "cov", "dist", "is_nonzero", "is_same_size", "is_signed",
 METHODS: tuple[str, ...] = (
     *__all__,
     "apply_",
+    "conj",
     "get_device",
     "is_conj",
     "is_inference",
     "is_neg",
+    "is_pinned",
     "is_shared",
     "map_",
     "resolve_conj",
@@ -30,6 +32,7 @@ METHODS: tuple[str, ...] = (
     "share_memory_",
     "sum_to_size",
 )
+PROPERTIES: tuple[str, ...] = ("imag", "real")
 IN_PLACE: tuple[str, ...] = ("renorm",)
 
 
@@ -164,6 +167,28 @@ def get_device(self: Tensor) -> int:
 def is_inference(self: Tensor) -> bool:
     """False: tensors made in inference mode are tensors like others."""
     return False
+
+
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """False: see `data.pin_memory` for batches in page-locked memory."""
+    return False
+
+
+def conj(self: Tensor) -> Tensor:
+    """The complex conjugates; of real numbers the tensor itself."""
+    return Tensor(self.array.conj()) if self.array.dtype.kind == "c" else self
+
+
+def real(self: Tensor) -> Tensor:
+    """The real parts; of real numbers the tensor itself."""
+    return Tensor(self.array.real) if self.array.dtype.kind == "c" else self
+
+
+def imag(self: Tensor) -> Tensor:
+    """The imaginary parts. Raises RuntimeError for real numbers."""
+    if self.array.dtype.kind != "c":
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return Tensor(self.array.imag)
 
 
 def is_conj(self: Tensor) -> bool:

@@ -235,7 +235,7 @@ def _group_norm_weight(xp: Any, g: Any, x: Any, groups: int, eps: float) -> Any:
 @primitive(
     x=_group_norm_x,
     weight=_group_norm_weight,
-    bias=lambda xp, g: xp.sum(g, axis=tuple(i for i in range(g.ndim) if i != 1)),
+    bias=lambda xp, g, groups: xp.sum(g, axis=tuple(i for i in range(g.ndim) if i != 1)),  # a residue comes behind a name
     residue=True,
 )
 def _group_norm(xp: Any, x: Any, weight: Any = None, bias: Any = None, *, groups: int, eps: float = 1e-5) -> Any:
@@ -332,7 +332,7 @@ def group_norm(
     """(x - mean) / sqrt(variance + eps) * weight + bias, with mean and variance over each group of neighbouring channels of a
     sample (N, C, ...), and weight and bias for each channel. (Wu and He, "Group normalization", 2018.)
 
-    Raises RuntimeError if the groups are not of one size.
+    Raises RuntimeError if the groups are not of one size, ValueError if a batch of one sample has groups of one value.
 
     >>> import autograd_gpu as ag
     >>> ag.nn.functional.group_norm(ag.tensor([[1.0, 3.0, 0.0, 8.0]]), 2)
@@ -346,6 +346,9 @@ def group_norm(
             f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
             f"{list(input.array.shape)} and num_groups={num_groups}"
         )
+    shape = input.array.shape
+    if math.prod((*shape[:1], channels // num_groups, *shape[2:])) == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(shape)}")
     weight, bias = NOTHING if weight is None else weight, NOTHING if bias is None else bias
     return words.group_norm(input, weight, bias, groups=num_groups, eps=eps)
 
@@ -369,7 +372,7 @@ def instance_norm(
              [-1.0000,  1.0000]]])
     """
     given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    channels = _check_channels("instance_norm", input, 3 if use_input_stats else 2, **given)
+    channels = _check_channels("instance_norm", input, 2, **given)
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is false")

@@ -1,4 +1,6 @@
-"""``python -m tests.emulated_cuda SCRIPT [ARGS]``, or ``-m MODULE [ARGS]``: run it with the emulated CUDA device.
+"""``python -m tests.emulated_cuda [--profile] SCRIPT [ARGS]``, or ``-m MODULE [ARGS]``: run it with the emulated CUDA device.
+
+--profile runs each kernel under the checker and prints, at the end, how well its accesses to memory fit together (profile.py).
 
 SCRIPT may be any program: if it is not Python, the Python processes that it starts get the device.
 """
@@ -14,10 +16,16 @@ from . import install
 
 
 def main(arguments: list[str]) -> int:
+    profiled = arguments[:1] == ["--profile"]
+    arguments = arguments[profiled:]
     if not arguments or arguments == ["-m"]:
         print(__doc__, file=sys.stderr)
         return 2
     install()
+    if profiled:
+        from .profile import at_exit
+
+        at_exit()
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)

@@ -29,6 +29,7 @@ def runtime() -> ctypes.PyDLL:
         "emu_is_device": (ctypes.c_int, [pointer, size]),
         "emu_base": (size, [pointer, pointer]),
         "emu_touched": (size, [pointer, pointer, size]),
+        "emu_profile": (size, [pointer, size]),
         "emu_module_open": (None, [pointer]),
         "emu_launch": (ctypes.c_int, [pointer] * 5 + [ctypes.c_uint32, pointer, pointer]),
     }

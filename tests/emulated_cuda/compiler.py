@@ -93,12 +93,13 @@ class CompiledKernel:
         self.checked = inner.module.built.checked
 
     def run(
-        self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[bytes], dynamic_shared: int, resident: int
-    ) -> list[tuple[int, int, bool]]:
+        self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[bytes], dynamic_shared: int, resident: int,
+        profiled: bool = False,
+    ) -> list[tuple[int, int, bool]]:  # fmt: skip
         """Run to the end; (low, high, whether written) of each range of bytes that a checked launch touched."""
         buffers = [ctypes.create_string_buffer(a, max(16, len(a))) for a in arguments]
         pointers = (ctypes.c_void_p * max(1, len(buffers)))(*map(ctypes.addressof, buffers))
-        options = replace(kernel.defaults, resident=resident)
+        options = replace(kernel.defaults, resident=resident, profile=profiled)
         if not self.strict:
             options = replace(options, strict=False, uninitialised=False)
         self.inner.launch_raw(grid, block, pointers, dynamic_shared, options)

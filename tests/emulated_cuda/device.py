@@ -14,6 +14,7 @@ from typing import TypeVar
 from .errors import Error, fail
 from .hazards import Hazards
 from .memory import Memory
+from .profile import Traffic
 from .streams import Policy, Stream, Streams
 
 DEVICES = 2
@@ -53,7 +54,7 @@ class Device:
     """The emulated devices, `DEVICES` of them, with `memory`, `streams` and `hazards` of all.
 
     Controls: `checked` (launches run under the checker of the kernels, and their accesses are compared between streams),
-    `policy` and `seed` (see `streams.py`), `memory.capacity`; `using` sets them for a while. `log` is what went wrong.
+    `profiled` (of checked launches, what they moved goes into `traffic`, see `profile.py`), `policy` and `seed` (see `streams.py`), `memory.capacity`; `using` sets them for a while. `log` is what went wrong.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,8 @@ class Device:
         self.streams = Streams(DEVICES)
         self.hazards = Hazards(self.memory)
         self.counters = Counters()
-        self.checked = False
+        self.checked = self.profiled = False
+        self.traffic: dict[str, Traffic] = {}
         self.faults: list[str] = []
         self._objects: dict[int, object] = {}
         self._next_handle = 0x1000

@@ -9,6 +9,7 @@ from .compiler import CompiledKernel, CompiledModule
 from .device import DEVICES, SHARED_PER_BLOCK, SHARED_PER_BLOCK_OPTIN, THREADS_PER_MULTIPROCESSOR, Device
 from .errors import Error, fail
 from .kernel import KernelError
+from .profile import note
 from .runtime_api import VERSION
 from .streams import Place
 
@@ -155,11 +156,14 @@ class Driver:
             if foreign is not None:
                 device.crash(f"{function.name}: memory of device {foreign} used by a kernel on device {stream.ordinal}")
                 return
+            profiled = checked and device.profiled
             try:
-                touched = kernel.run(grid, block, values, dynamic_shared, resident)
+                touched = kernel.run(grid, block, values, dynamic_shared, resident, profiled)
             except KernelError as error:
                 device.crash(str(error))
                 return
+            if profiled:
+                note(device.traffic, function.name)
             for low, high, write in touched:
                 device.hazards.touched(place, low, high, write)
 

@@ -59,6 +59,7 @@ class Options:
     preempt: int = 0
     timeout_ms: int = 20000
     uninitialised: bool = True
+    profile: bool = False
 
 
 class _Options(ctypes.Structure):
@@ -71,6 +72,7 @@ class _Options(ctypes.Structure):
         ("preempt", ctypes.c_int32),
         ("timeout_ms", ctypes.c_int32),
         ("uninitialised", ctypes.c_int32),
+        ("profile", ctypes.c_int32),
     ]
 
 
@@ -127,6 +129,31 @@ def touched() -> list[Touch]:
         )
         for s, base in zip(spans, bases, strict=True)
     ]
+
+
+class _Traffic(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("pc", "shared", "write", "requests", "moved", "least")]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the requests of one instruction moved: sectors of global memory, or wavefronts of shared memory (`shared`), and how
+    few would have done for the bytes. `pc` is for Module.place."""
+
+    shared: bool
+    write: bool
+    requests: int
+    moved: int
+    least: int
+    pc: int = 0
+
+
+def profile() -> list[Traffic]:
+    """What the last launch moved, an item for an instruction, if it was checked and profiled."""
+    count = runtime().emu_profile(None, 0)
+    rows = (_Traffic * count)()
+    runtime().emu_profile(rows, count)
+    return [Traffic(bool(r.shared), bool(r.write), r.requests, r.moved, r.least, r.pc) for r in rows]
 
 
 # ---- parameters
@@ -289,6 +316,7 @@ class Kernel:
             options.preempt,
             options.timeout_ms,
             options.uninitialised,
+            options.profile,
         )
         result = _Result()
         three = ctypes.c_uint32 * 3

@@ -85,7 +85,7 @@ def test_as_on_pytorch(line: str, torch: Any) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = plain(eval(expression, theirs))
-        try:
-            same(plain(eval(expression, ours)), expected)
-        except Exception as error:
-            raise AssertionError(f"{expression}: {type(error).__name__}: {error}") from error
+            try:
+                same(plain(eval(expression, ours)), expected)
+            except Exception as error:
+                raise AssertionError(f"{expression}: {type(error).__name__}: {error}") from error

@@ -24,6 +24,11 @@ struct Touch {  // of one allocation
   Span read, written;
 };
 
+struct Traffic {  // what the requests of one instruction moved: sectors of 32 bytes of global memory, wavefronts of shared memory
+  uint64_t pc, shared, write;
+  uint64_t requests, moved, least;  // least: how few would have done for so many bytes
+};
+
 struct SharedVariable {  // a static __shared__ variable, or the compiler's own flag beside an array of classes: that one is not watched
   uint32_t offset, size, watched;
 };
@@ -49,6 +54,7 @@ struct Options {
   int32_t preempt;        // checked: let another thread run after one access in so many; 0: never
   int32_t timeout_ms;     // of processor time
   int32_t uninitialised;  // report reads of shared memory that nobody wrote
+  int32_t profile;        // checked: keep what emu_profile tells
 };
 
 struct Result {
@@ -66,6 +72,8 @@ void emu_set_limit(uint64_t bytes);                     // the capacity
 int emu_is_device(const void* p, uint64_t size);        // whether all of it lies in one live allocation
 uint64_t emu_base(const void* p, uint64_t* size);       // the live allocation around p: its address, or 0
 uint64_t emu_touched(Touch* out, uint64_t* bases, uint64_t most);  // by the last launch, if it was checked: how many allocations
+
+uint64_t emu_profile(Traffic* out, uint64_t most);  // of the last launch, if it was profiled: how many instructions
 
 // ---- launches
 void emu_module_open(Module* module);

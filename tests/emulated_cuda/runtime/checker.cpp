@@ -217,6 +217,7 @@ void check_access(const void* address, unsigned size, Access kind, void* where) 
   ++launch.result->accesses;
   const Target t = find_target(p, size, kind);
   if (t.space == UNWATCHED) return;
+  if (launch.options.profile) note_access(p, size, kind, pc, t.space != GLOBAL);
   if (kind == VOLATILE_READ || kind == VOLATILE_WRITE) {
     if (t.space == GLOBAL && kind == VOLATILE_READ) acquire(current->block, p);
     if (t.space == GLOBAL && kind == VOLATILE_WRITE) release(current, p);

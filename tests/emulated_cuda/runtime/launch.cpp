@@ -240,6 +240,7 @@ extern "C" int emu_launch(const Entry* entry, Module* module, const Options* opt
   current = nullptr;
   clear_queue();
   forget_touches();
+  clear_profile();
   seed_random(options->seed);
   prepare_areas();
   emu_position.block_dim = launch.block;

@@ -164,6 +164,10 @@ void thread_exits(Fiber* f);
 void check_access(const void* p, unsigned size, Access kind, void* pc);
 void check_redzones();
 
+// profile.cpp
+void clear_profile();
+void note_access(const char* p, unsigned size, Access kind, uint32_t pc, bool shared);
+
 // launch.cpp
 std::string name_of(const Fiber* f);
 std::string name_of(uint32_t thread);
