@@ -81,9 +81,10 @@ def test_learns(name, results):
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures(name, results, tmp_path):
     pytest.importorskip("matplotlib")
+    before = "matplotlib.pyplot" in sys.modules
     EXAMPLES[name].module.picture(results(name)[0], tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-    assert "matplotlib.pyplot" not in sys.modules  # no window, no state that others share
+    assert before or "matplotlib.pyplot" not in sys.modules  # no window, no state that others share
 
 
 @pytest.mark.parametrize("name", NAMES)

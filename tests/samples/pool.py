@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import S, Sample, f
+from . import S, Sample, f, i
 
 F = "nn.functional."
 
@@ -60,4 +60,8 @@ SAMPLES = [
     p("adaptive_max_pool2d", f(2, 7, 5, gap=0.01), (3, None), return_indices=True),
     p("adaptive_max_pool2d", f(1, 2, 3, 5, gap=0.01), (4, 2), return_indices=True),
     p("adaptive_max_pool3d", f(1, 2, 4, 5, 3, gap=0.01), (2, 3, 1), return_indices=True),
+    # nothing to put back is refused, as in PyTorch
+    p("max_unpool1d", f(1, 1, 4), i(1, 1, 4, high=8, distinct=True), 2, skip=("zero_size",)),
+    p("max_unpool2d", f(1, 1, 2, 3), i(1, 1, 2, 3, high=24, distinct=True), 2, skip=("zero_size",)),
+    p("max_unpool3d", f(1, 1, 1, 2, 2), i(1, 1, 1, 2, 2, high=32, distinct=True), 2, skip=("zero_size",)),
 ]
