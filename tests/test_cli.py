@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
-import os
 import subprocess
 import sys
 
@@ -201,21 +200,3 @@ def test_other_endings_are_refused(tmp_path):
     for call in (lambda p: io.save({}, p), io.load):
         with pytest.raises(ValueError, match=r"\.npz"):
             call(tmp_path / "x.pt")
-
-
-def test_import_is_light():
-    code = (
-        "import sys, autograd_gpu; print([m for m in ('cupy', 'matplotlib', 'rich', 'safetensors', 'torch') if m in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
-
-
-def test_import_is_quick(tmp_path):
-    """Under 0.15 s where byte code is cached, with room for a busy machine: the best of five."""
-    code = "import time; start = time.perf_counter(); import autograd_gpu; print(time.perf_counter() - start)"
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPYCACHEPREFIX": str(tmp_path)}
-    taken = [
-        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment).stdout)
-        for _ in range(6)
-    ]
-    assert min(taken[1:]) < 0.25

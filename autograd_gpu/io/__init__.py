@@ -1,5 +1,6 @@
 """Files of tensors: safetensors for weights, npz without pickle for everything else, and checkpoints of training runs.
 
+A name that ends in .safetensors is written as that, any other, .pt too, as npz; a file is read as what its first bytes say.
 Loading never unpickles; a file is replaced only by a complete one.
 
 >>> import autograd_gpu as ag

@@ -1,4 +1,4 @@
-"""npz archives of nested structures: dicts, lists, tuples, numbers, strings, None, tensors and arrays. Nothing is pickled.
+"""npz archives of nested structures: dicts, lists, tuples, numbers, strings, None, tensors and arrays, and what argparse gives. Nothing is pickled.
 
 NOTE [The archive]
     1. Each tensor and array is an entry NAME.npy, so that numpy.load reads the file too. A flat dict of tensors has its keys as
@@ -8,10 +8,12 @@ NOTE [The archive]
        {"tensor": NAME}. A flat dict of tensors needs no more than its names, so archives of other makers load as such.
     3. bfloat16, which the .npy format does not know, is saved as the uint16 of the same bits, and is noted in the structure.
     4. An array that occurs several times is saved once.
+    5. Arrays that were on a device other than the CPU are noted with it, for `load(map_location={...})`.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import math
@@ -25,7 +27,6 @@ from .. import backend
 from ..backend.promotion import bfloat16
 from ..core.tensor import Tensor
 from ..ops.nested import native
-from .foreign import checked
 
 STRUCTURE = "structure.json"
 VERSION = 1
@@ -41,6 +42,7 @@ class _Writer:
         self.arrays: dict[str, np.ndarray] = {}
         self.names: dict[int, str] = {}  # rule 4
         self.kept: list[Any] = []  # what the ids above are of
+        self.places: dict[str, str] = {}  # name -> device, where that is not the CPU
 
     def encoded(self, value: Any, path: tuple[str, ...]) -> Any:
         """A value as JSON."""
@@ -57,7 +59,10 @@ class _Writer:
         if isinstance(value, Tensor):
             host = backend.of(value.array.__class__).to_host(value.array)
             tag = "tensor" if not (value.requires_grad and value.is_leaf) else "leaf"
-            return {tag: self._add(value.array, host, path)}
+            name = self._add(value.array, host, path)
+            if host is not value.array:
+                self.places[name] = str(value.device)
+            return {tag: name}
         if isinstance(value, np.ndarray):
             return {"array": self._add(value, value, path)}
         if isinstance(value, bytes):
@@ -66,6 +71,8 @@ class _Writer:
             return {"dtype": value.name}
         if isinstance(value, backend.Device):
             return {"device": str(value)}
+        if isinstance(value, argparse.Namespace):
+            return {"namespace": self.encoded(vars(value), path)}
         if isinstance(value, Mapping):
             return self._mapping(value, path)
         if isinstance(value, (list, tuple)):
@@ -105,15 +112,17 @@ def _place(path: tuple[str, ...]) -> str:
     return "the value" if not path else "the item " + "".join(f"[{key!r}]" for key in path)
 
 
-def write(path: str, value: Any, metadata: Mapping[str, str] | None) -> None:
-    """Write a structure to a new file."""
+def write(file: Any, value: Any, metadata: Mapping[str, str] | None) -> None:
+    """Write a structure to a new file of that name, or to one that is open for writing."""
     import zipfile  # here, for it is slow to import
 
     writer = _Writer()
     root = writer.encoded(value, ())
     bits = sorted(name for name, array in writer.arrays.items() if array.dtype == bfloat16)
     structure = {"version": VERSION, "metadata": dict(metadata or {}), "bfloat16": bits, "root": root}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    if writer.places:
+        structure["places"] = writer.places
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, array in writer.arrays.items():
             array = np.ascontiguousarray(array).reshape(array.shape)
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
@@ -124,16 +133,15 @@ def write(path: str, value: Any, metadata: Mapping[str, str] | None) -> None:
 # -- reading ---------------------------------------------------------------------------------------------------------------
 
 
-def read(path: str, tensor: Callable[[np.ndarray], Tensor]) -> tuple[Any, dict[str, str]]:
-    """(structure, metadata) of a file; `tensor` makes tensors of arrays.
+def read(file: Any, path: str, tensor: Callable[[np.ndarray, str], Tensor]) -> tuple[Any, dict[str, str]]:
+    """(structure, metadata) of an open file; `tensor` makes tensors of arrays and the places where they were.
 
-    Raises ValueError that names the file if it is damaged or something else."""
+    Raises ValueError that names the file, as `path`, if it is damaged."""
     import zipfile
     import zlib
 
-    checked(path, "npz")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             structure = json.loads(archive.read(STRUCTURE)) if STRUCTURE in names else None
             if structure is not None and structure["version"] > VERSION:
@@ -150,9 +158,12 @@ def read(path: str, tensor: Callable[[np.ndarray], Tensor]) -> tuple[Any, dict[s
         for name, array in arrays.items():
             if array.dtype.kind in "SUV":
                 raise ValueError(f"the array {name!r} in {path} is no tensor, its dtype is {array.dtype}: use numpy.load")
-        return {name: tensor(array) for name, array in arrays.items()}, {}
+        return {name: tensor(array, "cpu") for name, array in arrays.items()}, {}
+    places = structure.get("places", {})
     try:
-        return _decoded(structure["root"], arrays, tensor), structure["metadata"]
+        return _decoded(structure["root"], arrays, lambda name: tensor(arrays[name], places.get(name, "cpu"))), structure[
+            "metadata"
+        ]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: its {STRUCTURE} does not fit its arrays ({error!r})") from error
 
@@ -167,7 +178,7 @@ def _array(data: bytes, bits: bool, what: str) -> np.ndarray:
     return array.view(bfloat16) if bits else array
 
 
-def _decoded(value: Any, arrays: dict[str, np.ndarray], tensor: Callable[[np.ndarray], Tensor]) -> Any:
+def _decoded(value: Any, arrays: dict[str, np.ndarray], tensor: Callable[[str], Tensor]) -> Any:
     """What `_Writer.encoded` was given."""
 
     def of(x: Any) -> Any:
@@ -183,10 +194,12 @@ def _decoded(value: Any, arrays: dict[str, np.ndarray], tensor: Callable[[np.nda
     if tag in ("pairs", "counter"):
         made = {of(key): of(x) for key, x in held}
         return Counter(made) if tag == "counter" else made
+    if tag == "namespace":
+        return argparse.Namespace(**of(held))
     if tag == "tuple":
         return tuple(of(x) for x in held)
     if tag in ("tensor", "leaf"):
-        made = tensor(arrays[held])
+        made = tensor(held)
         return made.requires_grad_() if tag == "leaf" else made
     if tag == "array":
         return arrays[held]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..ops.generator import Generator, get_rng_state, set_rng_state
-from .files import load, save
+from .files import WEIGHTS, load, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +64,8 @@ def _state_of(value: Any) -> Any:
 
 
 def save_checkpoint(path: str | os.PathLike, metadata: Mapping[str, str] | None = None, **parts: Any) -> Path:
-    """Write the state of the given objects, the given values and the state of the random numbers to a .npz file. A file of that
-    name is replaced only once the new one is complete. Returns the path.
+    """Write the state of the given objects, the given values and the state of the random numbers to an npz archive, whatever its
+    name. A file of that name is replaced only once the new one is complete. Returns the path.
 
     >>> import autograd_gpu as ag
     >>> import os, tempfile
@@ -79,8 +79,8 @@ def save_checkpoint(path: str | os.PathLike, metadata: Mapping[str, str] | None 
     """
     if RANDOM in parts:
         raise TypeError(f"the name {RANDOM!r} is that of the state of the random numbers: choose another one")
-    if not os.fspath(path).endswith(".npz"):
-        raise ValueError(f"a checkpoint is an npz file: {os.fspath(path)} should end in .npz")
+    if os.fspath(path).endswith(WEIGHTS):
+        raise ValueError(f"a checkpoint is an npz archive: {os.fspath(path)} should end in .npz, or in another way")
     held = {name: _state_of(value) for name, value in parts.items()}
     return save({**held, RANDOM: random_state()}, path, metadata)
 

@@ -1,9 +1,10 @@
-"""save and load: the ending of a file's name says its format."""
+"""save and load: files are written in the format that their name's ending says, and read as what their first bytes say."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from ..core.tensor import Tensor
 from ..ops.nested import native
 from . import archive, weights
 from .atomic import replacing
+from .foreign import kind_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMATS = (".safetensors", ".npz")
+WEIGHTS = ".safetensors"
 
 
 def _path(path: str | os.PathLike) -> Path:
@@ -26,54 +28,81 @@ def _path(path: str | os.PathLike) -> Path:
     return Path(path)
 
 
-def _format(path: Path) -> str:
-    if path.suffix in FORMATS:
-        return path.suffix
-    more = ""
-    if path.suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt"):
-        more = " (files of that name are pickles as a rule, which this package neither writes nor loads)"
-    raise ValueError(f"cannot tell the format of {path}: it should end in .safetensors or .npz{more}")
+def save(
+    obj: Any,
+    f: Any,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    pickle_module: Any = None,
+    pickle_protocol: Any = None,
+    _use_new_zipfile_serialization: bool = True,
+) -> Path | None:
+    """Write tensors to a file: to one whose name ends in .safetensors a dict of them by name, in that format, which other
+    frameworks read; under any other name, .pt and .npz among them, dicts, lists and tuples of tensors, arrays, numbers, strings
+    and None as an npz archive, without pickling anything (so what PyTorch's keywords say of pickle changes nothing).
 
+    `f` is the name of a file, of which the old one is replaced only once the new one is complete, or a file open for writing
+    bytes. `metadata` is a dict of strings. Returns the path if a name was given.
 
-def save(obj: Any, path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> Path:
-    """Write tensors to a file: a dict of them by name to .safetensors, which other frameworks read; dicts, lists and tuples of
-    tensors, arrays, numbers, strings and None to .npz, without pickling anything. A file of that name is replaced only once the
-    new one is complete. `metadata` is a dict of strings. Returns the path.
-
-    Raises ValueError for other endings, TypeError for what cannot be saved, ImportError for .safetensors without that package.
+    Raises TypeError for what cannot be saved, such as a whole model instead of its state_dict(), ImportError for .safetensors
+    without that package.
 
     >>> import autograd_gpu as ag
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = ag.io.save({"step": 3, "weights": [ag.ones(2)]}, os.path.join(folder, "run.npz"))
+    ...     path = ag.io.save({"step": 3, "weights": [ag.ones(2)]}, os.path.join(folder, "run.pt"))
     ...     print(ag.io.load(path))
     {'step': 3, 'weights': [tensor([1., 1.])]}
     """
-    path = _path(path)
-    write = weights.write if _format(path) == ".safetensors" else archive.write
+    if hasattr(f, "write"):
+        if str(getattr(f, "name", "")).endswith(WEIGHTS):
+            f.write(weights.packed(obj, metadata))
+        else:
+            archive.write(f, obj, metadata)
+        return None
+    path = _path(f)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: there is no such folder to save {path.name} in")
+    write = weights.write if path.suffix == WEIGHTS else archive.write
     with replacing(path) as partial:
         write(partial, obj, metadata)
     return path
 
 
-def load(path: str | os.PathLike, map_location: Any = "cpu", *, device: Any = None, weights_only: bool = True) -> Any:
-    """What `save` wrote to a file, or another framework to a .safetensors file, its tensors on a device: `device` or
-    `map_location`, by default the CPU. Nothing is ever unpickled, so `weights_only` changes nothing.
+def load(
+    f: Any,
+    map_location: Any = "cpu",
+    pickle_module: Any = None,
+    *,
+    device: Any = None,
+    weights_only: bool | None = True,
+    mmap: bool | None = None,
+) -> Any:
+    """What `save` wrote to a file, or another framework to a safetensors file. The file's first bytes say which it is, whatever
+    its name. Nothing is ever unpickled, so `weights_only` and `pickle_module` change nothing.
 
-    Raises FileNotFoundError, and ValueError that names the file and says what is wrong if it is damaged or of another kind.
+    f              the name of a file, or a file open for reading bytes
+    map_location   where the tensors go, by default the CPU: a device; a dict from the devices that they were on to devices; or
+                   a function of (tensor on the CPU, name of the device it was on) that gives the tensor where it should be, or
+                   None for the device it was on. `device=` is another word for it
+
+    Raises FileNotFoundError, and ValueError that names the file and says what is wrong if it is damaged or of another kind: for
+    what torch.save wrote, how to convert it.
 
     >>> import autograd_gpu as ag
-    >>> import os, tempfile
+    >>> import io
     >>> model = ag.nn.Linear(2, 1)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = ag.io.save(model.state_dict(), os.path.join(folder, "weights.npz"))
-    ...     model.load_state_dict(ag.io.load(path))
+    >>> buffer = io.BytesIO()
+    >>> ag.save(model.state_dict(), buffer)
+    >>> buffer.seek(0)
+    0
+    >>> model.load_state_dict(ag.load(buffer, map_location="cpu"))
     <All keys matched successfully>
     """
-    return _loaded(path, device if device is not None else map_location)[0]
+    return _loaded(f, _placed(device if device is not None else map_location))[0]
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+def read_metadata(f: Any) -> dict[str, str]:
     """The metadata that `save` wrote to a file.
 
     >>> import autograd_gpu as ag
@@ -83,21 +112,65 @@ def read_metadata(path: str | os.PathLike) -> dict[str, str]:
     ...     print(ag.io.read_metadata(path))
     {'task': 'digits'}
     """
-    return _loaded(path, "cpu")[1]
+    return _loaded(f, _placed("cpu"))[1]
 
 
-def _loaded(path: str | os.PathLike, device: Any) -> tuple[Any, dict[str, str]]:
-    path = _path(path)
-    kind = _format(path)
-    place = backend.Device("cpu" if device is None else device)
+def _placed(location: Any) -> Callable[[np.ndarray, str], Tensor]:
+    """The function of (array, name of the device that it was on) that makes tensors where `map_location` says."""
 
-    def tensor(array: np.ndarray) -> Tensor:
-        return Tensor(backend.move(native(array), place))
+    def at(array: np.ndarray, device: Any) -> Tensor:
+        return Tensor(backend.move(native(array), device if isinstance(device, backend.Device) else backend.Device(device)))
 
-    if kind == ".npz":
-        return archive.read(str(path), tensor)
-    arrays, metadata = weights.read(str(path))
+    if isinstance(location, Mapping):
+        names = {str(key): value for key, value in location.items()}
+        return lambda array, was: at(array, names.get(was, was))
+    if callable(location) and not isinstance(location, backend.Device):
+
+        def asked(array: np.ndarray, was: str) -> Tensor:
+            found = location(at(array, backend.CPU), was)
+            if found is not None and not isinstance(found, Tensor):
+                raise TypeError(f"map_location gave a {type(found).__name__}, where the tensor that it was given is wanted")
+            return at(array, was) if found is None else found
+
+        return asked
+    place = backend.Device("cpu" if location is None else location)
+    return lambda array, was: at(array, place)
+
+
+@contextmanager
+def _opened(f: Any) -> Iterator[tuple[Any, str]]:
+    """(an open file that can seek, what to call it)."""
+    if not hasattr(f, "read"):
+        path = os.fspath(f)
+        try:
+            file = open(path, "rb")
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path}: there is no such file") from None
+        except (IsADirectoryError, PermissionError):
+            if os.path.isdir(path):
+                raise IsADirectoryError(f"{path} is a folder") from None
+            raise
+        with file:
+            yield file, str(path)
+        return
+    if not (hasattr(f, "seekable") and f.seekable()):
+        import io
+
+        f, name = io.BytesIO(f.read()), getattr(f, "name", "")
+    else:
+        name = getattr(f, "name", "")
+    yield f, name if name and isinstance(name, str) else "the open file"
+
+
+def _loaded(f: Any, tensor: Callable[[np.ndarray, str], Tensor]) -> tuple[Any, dict[str, str]]:
+    with _opened(f) as (file, name):
+        kind, what = kind_of(file, name)
+        if kind == "npz":
+            return archive.read(file, name, tensor)
+        if kind != "safetensors":
+            raise ValueError(f"cannot load {name}: the file {what}")
+        arrays, metadata = weights.unpacked(file, name) if hasattr(f, "read") else weights.read(name, name)
     try:
-        return {name: tensor(array) for name, array in arrays.items()}, metadata
+        return {key: tensor(array, "cpu") for key, array in arrays.items()}, metadata
     except TypeError as error:
-        raise ValueError(f"cannot load {path}: {error}") from None
+        raise ValueError(f"cannot load {name}: {error}") from None

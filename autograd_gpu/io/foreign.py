@@ -1,8 +1,9 @@
-"""What is wrong with a file that is not what its name says, and what to do about it."""
+"""What a file is, by its first bytes, and what to do about one that is not ours."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 CONVERT = (
     "It is never unpickled here, for that may run whatever its maker wrote. Where PyTorch is, convert it: "
@@ -16,44 +17,36 @@ FIRST_BYTES = {
 }
 
 
-def kind_of(path: str) -> tuple[str, str]:
-    """(what a file is, what to say of it if something else is wanted). The first is "npz", "safetensors" or "".
-
-    Raises FileNotFoundError that names the file."""
-    try:
-        size = os.path.getsize(path)
-        with open(path, "rb") as file:
-            first = file.read(16)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise IsADirectoryError(f"{path} is a folder") from None
+def kind_of(file: Any, name: str) -> tuple[str, str]:
+    """(what a file is, what to say of it if that is neither). The first is "npz", "safetensors" or "". `file` is open for reading
+    and can seek; it is left where it was, `name` is what messages call it."""
+    here = file.tell()
+    size = file.seek(0, os.SEEK_END) - here
+    file.seek(here)
+    first = file.read(16)
+    file.seek(here)
     if not size:
-        return "", "is empty"
-    convert = CONVERT.format(name=os.path.basename(path), stem=os.path.splitext(os.path.basename(path))[0])
+        return "", "is empty" if not here else "has nothing after the place where it stands: seek(0) first"
+    base = os.path.basename(name)
+    convert = CONVERT.format(name=base, stem=os.path.splitext(base)[0])
     if first[:2] == b"PK":
         import zipfile  # here, for it is slow to import
 
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(file) as archive:
                 names = archive.namelist()
         except zipfile.BadZipFile:
             return "", f"ends too early or is damaged: an archive of {size} bytes without a table of contents"
-        if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
+        finally:
+            file.seek(here)
+        if any(entry == "data.pkl" or entry.endswith("/data.pkl") for entry in names):
             return "", f"was written by torch.save: a pickle. {convert}"
-        return "npz", "is an npz archive: name it .npz"
+        return "npz", ""
     if first[:1] == b"\x80" and first[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "", f"is a pickle. {convert}"
     for magic, what in FIRST_BYTES.items():
         if first.startswith(magic):
             return "", what
     if len(first) > 8 and first[8:9] == b"{":
-        return "safetensors", "is a safetensors file: name it .safetensors"
+        return "safetensors", ""
     return "", "does not begin as an npz or a safetensors file does"
-
-
-def checked(path: str, wanted: str) -> None:
-    """Raise ValueError, naming the file, unless it begins as a file of the kind that is wanted."""
-    kind, what = kind_of(path)
-    if kind != wanted:
-        raise ValueError(f"cannot load {path} as {wanted}: the file {what}")

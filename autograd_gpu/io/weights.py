@@ -12,7 +12,6 @@ import numpy as np
 from .. import backend
 from ..backend.promotion import bfloat16
 from ..core.tensor import Tensor
-from .foreign import checked
 
 KEY = "autograd_gpu"  # of the one entry of metadata: safetensors writes several in an order that differs from run to run
 
@@ -32,9 +31,20 @@ def _package() -> Any:
     return safetensors
 
 
+def packed(tensors: Any, metadata: Mapping[str, str] | None) -> bytes:
+    """The bytes of a file of a dict of tensors."""
+    package = _package()
+    return package.numpy.save(*_contents(tensors, metadata))
+
+
 def write(path: str, tensors: Any, metadata: Mapping[str, str] | None) -> None:
     """Write a dict of tensors to a new file."""
     package = _package()
+    arrays, given = _contents(tensors, metadata)
+    package.numpy.save_file(arrays, path, metadata=given)
+
+
+def _contents(tensors: Any, metadata: Mapping[str, str] | None) -> tuple[dict[str, np.ndarray], dict[str, str] | None]:
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(t, (Tensor, np.ndarray)) for name, t in tensors.items()
     ):
@@ -44,17 +54,27 @@ def write(path: str, tensors: Any, metadata: Mapping[str, str] | None) -> None:
         array = t.array if isinstance(t, Tensor) else t
         array = backend.of(array.__class__).to_host(array)
         arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
-    given = {KEY: json.dumps(dict(metadata), sort_keys=True)} if metadata else None
-    package.numpy.save_file(arrays, path, metadata=given)
+    return arrays, {KEY: json.dumps(dict(metadata), sort_keys=True)} if metadata else None
 
 
-def read(path: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def unpacked(file: Any, called: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """`read` of a file that is open: the package reads files by name only, as far as dtypes go that NumPy has not."""
+    import tempfile
+
+    _package()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "weights")
+        with open(path, "wb") as copy:
+            copy.write(file.read())
+        return read(path, called)
+
+
+def read(path: str, called: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """(arrays, metadata) of a file.
 
-    Raises ValueError that names the file if it is damaged or something else."""
+    Raises ValueError that names the file, as `called`, if it is damaged."""
     package = _package()
-    checked(path, "safetensors")
-    header, start = _header(path)
+    header, start = _header(path, called)
     arrays = {}
     try:
         with package.safe_open(path, framework="numpy") as file:
@@ -66,19 +86,19 @@ def read(path: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
                     entry = header[name]
                     if entry["dtype"] != "BF16":  # which the package knows from version 0.5 on
                         raise ValueError(
-                            f"the tensor {name!r} in {path} has a dtype that NumPy has not: {entry['dtype']}"
+                            f"the tensor {name!r} in {called} has a dtype that NumPy has not: {entry['dtype']}"
                         ) from error
                     first, last = entry["data_offsets"]
                     bits = np.fromfile(path, np.uint16, (last - first) // 2, offset=start + first)
                     arrays[name] = bits.view(bfloat16).reshape(entry["shape"])
     except package.SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{called} is damaged: {error}") from error
     if KEY in metadata:
         metadata = json.loads(metadata[KEY])
     return arrays, metadata
 
 
-def _header(path: str) -> tuple[dict[str, Any], int]:
+def _header(path: str, called: str) -> tuple[dict[str, Any], int]:
     """The header of a file, and where what comes after it begins.
 
     Raises ValueError if the file is shorter or longer than its header says."""
@@ -86,14 +106,14 @@ def _header(path: str) -> tuple[dict[str, Any], int]:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if 8 + length > size:
-            raise ValueError(f"{path} ends too early or is damaged: {size} bytes, where its header alone has {8 + length}")
+            raise ValueError(f"{called} ends too early or is damaged: {size} bytes, where its header alone has {8 + length}")
         try:
             header = json.loads(file.read(length))
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"{path} is damaged: its header cannot be read ({error})") from None
+            raise ValueError(f"{called} is damaged: its header cannot be read ({error})") from None
     expected = 8 + length + max(ends, default=0)
     if size != expected:
         what = "ends too early" if size < expected else "is too long"
-        raise ValueError(f"{path} {what}: {size} bytes, where {expected} are expected")
+        raise ValueError(f"{called} {what}: {size} bytes, where {expected} are expected")
     return header, 8 + length

@@ -10,6 +10,7 @@ from ..core.inplace import in_place
 from ..core.primitive import elementwise
 from ..core.tensor import Tensor
 from .arguments import axis_of
+from .limits import passed
 from .random import rand_like
 
 __all__ = [
@@ -32,7 +33,7 @@ def _call(word: Callable, input: Tensor, inplace: bool, **options: Any) -> Tenso
 # -- rectifiers ----------------------------------------------------------------------------------------------------------
 
 
-@elementwise(lambda xp, g, out: g * (out > 0))
+@elementwise(lambda xp, g, out: passed(xp, g, out > 0))
 def _relu(xp: Any, x: Any) -> Any:
     """The op behind `relu`, which keeps its output alone."""
     ...
@@ -49,8 +50,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _leaky_relu_x(xp: Any, g: Any, out: Any, negative_slope: float) -> Any:
-    below = g * negative_slope
-    return (g - below) * (out > 0) + below
+    return xp.where(out > 0, g, g * negative_slope)
 
 
 @elementwise(_leaky_relu_x)
@@ -89,7 +89,7 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
 
 
 @elementwise(
-    x=lambda xp, g, x, weight: g * (x > 0) + g * (x <= 0) * weight,
+    x=lambda xp, g, x, weight: xp.where(x > 0, g, g * weight),
     weight=lambda xp, g, x: g * xp.minimum(x, 0),
 )
 def _prelu(xp: Any, x: Any, weight: Any) -> Any:
@@ -121,7 +121,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return words.prelu(input, weight)
 
 
-@elementwise(lambda xp, g, x, threshold: g * (x > threshold))
+@elementwise(lambda xp, g, x, threshold: passed(xp, g, x > threshold))
 def _threshold(xp: Any, x: Any, *, threshold: float, value: float) -> Any:
     """The op behind `threshold`."""
     return xp.where(x > threshold, x, xp.asarray(value, x.dtype))
@@ -137,7 +137,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return _call(words.threshold, input, inplace, threshold=threshold, value=value)
 
 
-@elementwise(lambda xp, g, out, min, max: g * ((out > min) & (out < max)))
+@elementwise(lambda xp, g, out, min, max: passed(xp, g, (out > min) & (out < max)))
 def _hardtanh(xp: Any, x: Any, *, min: float, max: float) -> Any:
     """The op behind `hardtanh`: `clamp` with no gradient at the limits."""
     return xp.clamp(x, min=min, max=max)
@@ -165,7 +165,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return _call(words.hardtanh, input, inplace, min=0, max=6)
 
 
-@elementwise(lambda xp, g, out: g * ((out > 0) & (out < 1)) * (1 / 6))
+@elementwise(lambda xp, g, out: passed(xp, g * (1 / 6), (out > 0) & (out < 1)))
 def _hardsigmoid(xp: Any, x: Any) -> Any:
     """The op behind `hardsigmoid`."""
     ...
@@ -198,7 +198,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return _call(words.hardswish, input, inplace)
 
 
-@elementwise(lambda xp, g, out: g * (out != 0))
+@elementwise(lambda xp, g, out: passed(xp, g, out != 0))
 def _softshrink(xp: Any, x: Any, *, lambd: float) -> Any:
     """The op behind `softshrink`."""
     return xp.softshrink(x, lambd=lambd)
@@ -216,7 +216,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return words.softshrink(input, lambd=lambd)
 
 
-@elementwise(lambda xp, g, out: g * (out != 0))
+@elementwise(lambda xp, g, out: passed(xp, g, out != 0))
 def _hardshrink(xp: Any, x: Any, *, lambd: float) -> Any:
     """The op behind `hardshrink`."""
     return xp.hardshrink(x, lambd=lambd)

@@ -17,15 +17,19 @@ METHODS: tuple[str, ...] = tuple(name for name in __all__ if name != "where")  #
 IN_PLACE: tuple[str, ...] = ("clamp", "clamp_max", "clamp_min", "clip")
 
 
-def _half_at_ties(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
-    """The gradient of the operand that is not chosen where it `loses`, and half chosen where it `ties` (or loses)."""
-    half = g * 0.5
-    return g - half * loses - half * ties
+def passed(xp: Any, g: Any, condition: Any) -> Any:
+    """g where the condition holds, else 0. The product of the two would be NaN for an infinite g, such as sqrt(relu(x)) gives."""
+    return xp.where(condition, g, xp.zeros((), g.dtype))
+
+
+def _half_at_ties(xp: Any, g: Any, wins: Any, ties: Any) -> Any:
+    """The gradient of the operand that is chosen where it `wins`, and half chosen where it `ties`."""
+    return passed(xp, g - g * 0.5 * ties, wins | ties)
 
 
 @elementwise(
-    a=lambda xp, g, a, b: _half_at_ties(xp, g, a < b, a <= b),
-    b=lambda xp, g, a, b: _half_at_ties(xp, g, b < a, b <= a),
+    a=lambda xp, g, a, b: _half_at_ties(xp, g, ~(a < b), a == b),
+    b=lambda xp, g, a, b: _half_at_ties(xp, g, ~(b < a), a == b),
 )
 def maximum(xp: Any, a: Any, b: Any) -> Any:
     """The larger element of two, NaN if one is. Equal ones share the gradient.
@@ -38,8 +42,8 @@ def maximum(xp: Any, a: Any, b: Any) -> Any:
 
 
 @elementwise(
-    a=lambda xp, g, a, b: _half_at_ties(xp, g, a > b, a >= b),
-    b=lambda xp, g, a, b: _half_at_ties(xp, g, b > a, b >= a),
+    a=lambda xp, g, a, b: _half_at_ties(xp, g, ~(a > b), a == b),
+    b=lambda xp, g, a, b: _half_at_ties(xp, g, ~(b > a), a == b),
 )
 def minimum(xp: Any, a: Any, b: Any) -> Any:
     """The smaller element of two, NaN if one is. Equal ones share the gradient.
@@ -51,7 +55,10 @@ def minimum(xp: Any, a: Any, b: Any) -> Any:
     ...
 
 
-@elementwise(a=lambda xp, g, a, b: g * ((a >= b) | (b != b)), b=lambda xp, g, a, b: g * ((a < b) | ((a != a) & (b == b))))
+@elementwise(
+    a=lambda xp, g, a, b: passed(xp, g, (a >= b) | (b != b)),
+    b=lambda xp, g, a, b: passed(xp, g, (a < b) | ((a != a) & (b == b))),
+)
 def fmax(xp: Any, a: Any, b: Any) -> Any:
     """The larger element of two, the other one if one is NaN.
 
@@ -62,7 +69,10 @@ def fmax(xp: Any, a: Any, b: Any) -> Any:
     ...
 
 
-@elementwise(a=lambda xp, g, a, b: g * ((a <= b) | (b != b)), b=lambda xp, g, a, b: g * ((a > b) | ((a != a) & (b == b))))
+@elementwise(
+    a=lambda xp, g, a, b: passed(xp, g, (a <= b) | (b != b)),
+    b=lambda xp, g, a, b: passed(xp, g, (a > b) | ((a != a) & (b == b))),
+)
 def fmin(xp: Any, a: Any, b: Any) -> Any:
     """The smaller element of two, the other one if one is NaN.
 
@@ -75,8 +85,8 @@ def fmin(xp: Any, a: Any, b: Any) -> Any:
 
 def _within(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
     if min is None:
-        return g * (x <= max)
-    return g * (x >= min) if max is None else g * ((x >= min) & (x <= max))
+        return passed(xp, g, x <= max)
+    return passed(xp, g, x >= min if max is None else (x >= min) & (x <= max))
 
 
 @elementwise(lambda xp, g, x, min, max: _within(xp, g, x, min, max))
@@ -85,13 +95,13 @@ def _clamp(xp: Any, x: Any, *, min: Any = None, max: Any = None) -> Any:
     return xp.clamp(x, min=min, max=max)
 
 
-@elementwise(a=lambda xp, g, a, b: g * (a >= b), b=lambda xp, g, a, b: g * (a < b))
+@elementwise(a=lambda xp, g, a, b: passed(xp, g, a >= b), b=lambda xp, g, a, b: passed(xp, g, a < b))
 def _at_least(xp: Any, a: Any, b: Any) -> Any:
     """The op behind `clamp` from below by a tensor."""
     return xp.maximum(a, b)
 
 
-@elementwise(a=lambda xp, g, a, b: g * (a <= b), b=lambda xp, g, a, b: g * (a > b))
+@elementwise(a=lambda xp, g, a, b: passed(xp, g, a <= b), b=lambda xp, g, a, b: passed(xp, g, a > b))
 def _at_most(xp: Any, a: Any, b: Any) -> Any:
     """The op behind `clamp` from above by a tensor."""
     return xp.minimum(a, b)
@@ -145,8 +155,8 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 
 @elementwise(
     promote=("a", "b"),
-    a=lambda xp, g, condition: xp.where(condition, g, xp.zeros_like(g)),
-    b=lambda xp, g, condition: xp.where(condition, xp.zeros_like(g), g),
+    a=lambda xp, g, condition: passed(xp, g, condition),
+    b=lambda xp, g, condition: passed(xp, g, xp.logical_not(condition)),
 )
 def _where(xp: Any, condition: Any, a: Any, b: Any) -> Any:
     """The op behind `where`."""

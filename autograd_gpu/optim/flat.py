@@ -110,6 +110,9 @@ class Flat:
         for bucket, states, held in self.buckets:
             given = gradients if held is None else [gradients[i][index] if index else gradients[i] for i, index in held]
             apply(self.xp, bucket, given, states, count, group)
+        if not count & 63:
+            for flat in self.flats:
+                self.xp.drop_denormals_(flat)
 
     def update_some(self, apply: Callable, group: dict, gradients: list[Any]) -> None:
         """Piece by piece, for some of the gradients are None or the parameters have seen different numbers of steps."""

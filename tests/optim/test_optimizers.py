@@ -301,3 +301,18 @@ def test_blocks_cover_in_order(shape, most):
     pieces = [array[index] for index in blocks(shape, most)]
     assert all(piece.size <= most for piece in pieces)
     np.testing.assert_array_equal(np.concatenate([p.ravel() for p in pieces]) if pieces else [], array.ravel())
+
+
+@pytest.mark.parametrize("make", [lambda ps: SGD(ps, lr=0.1, momentum=0.7), lambda ps: Adam(ps, betas=(0.5, 0.6))])
+def test_state_does_not_end_in_denormals(make):
+    """Which take a processor a hundred times as long: where the gradients of a unit have ended, its means decay to them."""
+    w = ag.ones(4, requires_grad=True)
+    optimizer = make([w])
+    for step in range(256):
+        w.grad = ag.tensor([1.0, 1.0, 0.0, 0.0]) * (step < 2 or ag.tensor([1.0, 0.0, 0.0, 0.0]))
+        optimizer.step()
+    smallest = np.finfo("float32").smallest_normal
+    for name, kept in optimizer.state[w].items():
+        values = np.abs(np.atleast_1d(kept.numpy()))
+        assert not ((values > 0) & (values < smallest)).any(), (name, values)
+        assert values[0] > 0, name

@@ -118,13 +118,16 @@ def _sigmoid(x: Any, out: Any) -> Any:
     return np.reciprocal(out, out)
 
 
-def _log1p_exp(x: Any, out: Any) -> None:
-    """log(1 + exp(x))."""
-    np.absolute(x, out)
+def _log1p_exp(x: Any, out: Any, beta: float = 1.0) -> None:
+    """log(1 + exp(beta x)) / beta."""
+    numbers = _NUMBERS[x.dtype]
+    np.absolute(x if beta == 1.0 else x * beta, out)
     np.negative(out, out)
     np.exp(out, out)
     np.log1p(out, out)
-    np.add(out, _clip(x, _NUMBERS[x.dtype].zero, _NUMBERS[x.dtype].inf), out)
+    if beta != 1.0:
+        out /= beta
+    np.add(out, _clip(x, numbers.zero, numbers.inf) if beta > 0 else _clip(x, -numbers.inf, numbers.zero), out)
 
 
 @_word(ints=True)
@@ -279,12 +282,9 @@ def _mish_x(g: Any, x: Any, out: Any) -> None:
 @_word
 def softplus(x: Any, out: Any, *, beta: float = 1.0, threshold: float = 20.0) -> None:
     """log(1 + exp(beta x)) / beta, x itself where beta x > threshold."""
-    z = x if beta == 1.0 else x * beta
-    _log1p_exp(z, out)
-    if beta != 1.0:
-        out /= beta
+    _log1p_exp(x, out, beta)
     if threshold < (20.0 if x.dtype is FLOAT32 else 40.0):  # above, they are equal by rounding
-        linear = z > threshold
+        linear = x * beta > threshold
         if linear.any():
             np.copyto(out, x, where=linear)
 

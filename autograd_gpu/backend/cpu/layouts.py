@@ -2,7 +2,10 @@
 
 NumPy goes through two arrays whose dimensions lie in different orders at 15 ns an element, for it jumps in one of them. That is
 what happens behind a convolution, whose output has its channels last, when the gradient comes from a layer that knows rows. So
-here the gradient is first laid out as the output is, at 0.3 ns an element."""
+here the gradient is first laid out as the output is, at 0.3 ns an element.
+
+What is to pass is multiplied by 1, and the rest by 0, as integers of the same bits: 0 times an infinite gradient, such as that of
+sqrt(relu(x)), would be NaN."""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy as np
 
 _BLOCK = 1 << 15  # elements that go through at a time, so that the mask stays in the cache
 _ZERO = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}  # an array is 200 ns cheaper than a Python number
+_BITS = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 
 
 def _relu_backward(xp: Any, g: Any, needed: tuple[str, ...], out: Any) -> Any:
@@ -19,17 +23,17 @@ def _relu_backward(xp: Any, g: Any, needed: tuple[str, ...], out: Any) -> Any:
     zero = _ZERO.get(out.dtype)
     if zero is None or g.dtype is not out.dtype or g.shape != out.shape or not out.ndim:
         return NotImplemented
-    n = out.size
+    n, bits = out.size, _BITS[out.dtype]
     if n <= 2 * _BLOCK and g.strides == out.strides:
-        passed = np.greater(out, zero).astype(out.dtype)  # NumPy takes half as long again to multiply by booleans
-        return (np.multiply(g, passed, passed),)
+        passed = np.greater(out, zero).astype(bits)  # NumPy takes half as long again to multiply by booleans
+        return (np.multiply(g.view(bits), passed, passed).view(out.dtype),)
     made = np.empty_like(out)
     if made.strides != out.strides:
         return NotImplemented  # there are gaps between its elements
     if g.strides != out.strides:
         made[...] = g
         g = made
-    flat_g, flat_out, flat = g.ravel("K"), out.ravel("K"), made.ravel("K")
+    flat_g, flat_out, flat = g.ravel("K").view(bits), out.ravel("K"), made.ravel("K").view(bits)
     for i in range(0, n, _BLOCK):
         some = slice(i, i + _BLOCK)
         np.multiply(flat_g[some], np.greater(flat_out[some], zero), flat[some])

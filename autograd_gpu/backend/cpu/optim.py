@@ -15,7 +15,7 @@ import numpy as np
 
 _add, _subtract, _multiply, _divide, _sqrt, _maximum = np.add, np.subtract, np.multiply, np.divide, np.sqrt, np.maximum
 
-__all__ = ["Bucket", "adam_", "bucket_elements", "bucket_scratch", "sgd_"]
+__all__ = ["Bucket", "adam_", "bucket_elements", "bucket_scratch", "drop_denormals_", "sgd_"]
 
 PIECE = 65536  # elements of a bucket: with two kinds of state and the scratch it fits in the second-level cache as float32
 
@@ -28,6 +28,19 @@ def bucket_elements(total: int) -> int:
 def bucket_scratch(elements: int, dtype: Any) -> Any:
     """What buckets of up to so many elements share: an array of the dtype that they are computed in, at least float32."""
     return np.empty(elements, np.float32 if dtype.itemsize == 2 else dtype)
+
+
+_TINY = {np.dtype(np.float32): 1e-34, np.dtype(np.float64): 1e-300}
+
+
+def drop_denormals_(state: Any) -> None:
+    """Zeros for the numbers of a flat state that are about to become denormal: processors take 100 times as long for those. The
+    running means of parameters whose gradients have ended, as those of a dead unit, get there after some hundred steps."""
+    tiny = _TINY.get(state.dtype)
+    if tiny is not None:
+        for start in range(0, state.size, PIECE):
+            part = state[start : start + PIECE]
+            np.copyto(part, 0, where=np.less(np.absolute(part), tiny))
 
 
 class Bucket:

@@ -23,7 +23,7 @@ from .conv import *
 from .elementwise import *
 from .extremum import *
 from .fusions import FUSED as fused  # name of an op -> (forward, backward), faster than its rule where they do not decline
-from .fusions import Bucket, adam_, bucket_elements, bucket_scratch, sgd_
+from .fusions import Bucket, adam_, bucket_elements, bucket_scratch, drop_denormals_, sgd_
 from .gradients import *
 from .guard import *
 from .indexing import *

@@ -22,7 +22,7 @@ from .embeddings import EMBEDDINGS
 from .linalg import PRODUCTS
 from .normalization import NORMS
 
-__all__ = ["Bucket", "FUSED", "adam_", "bucket_dtype", "bucket_elements", "bucket_scratch", "clip_by_norm_", "sgd_"]
+__all__ = ["Bucket", "FUSED", "adam_", "bucket_dtype", "bucket_elements", "bucket_scratch", "clip_by_norm_", "drop_denormals_", "sgd_"]
 
 _int32, _int64 = np.int32, np.int64
 _MOST_COLUMNS = 2**31 - 1024  # a column number and the threads of a block must fit in an int
@@ -253,6 +253,10 @@ def bucket_elements(total: int) -> int:
 
 def bucket_scratch(elements: int, dtype: Any) -> None:
     """What buckets share: nothing here."""
+
+
+def drop_denormals_(state: Any) -> None:
+    """Zeros for numbers that are about to become denormal, which a CPU would be slow with; a GPU is not."""
 
 
 def _tables(blocks: Sequence[Any], kind: str) -> list[tuple[np.ndarray, tuple[int]]]:
