@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import gzip
 import io
 import json
 import os
@@ -19,8 +21,7 @@ import pytest
 
 import autograd_gpu as ag
 from autograd_gpu import nn
-from autograd_gpu.data import DataLoader, TensorDataset
-from autograd_gpu.io import load, load_checkpoint, read_metadata, save, save_checkpoint
+from autograd_gpu.io import load, read_metadata, save
 
 ENVIRONMENT = {
     **os.environ,
@@ -183,6 +184,67 @@ def test_devices(tmp_path, device, ending):
         assert found["a"].device.type == device and found["a"].sum() == 6
 
 
+def test_map_location(tmp_path, device):
+    path = save({"a": ag.ones(2, device=device), "b": ag.zeros(1)}, tmp_path / "x.pt")
+    was = str(load(path, map_location=device)["a"].device)
+
+    def devices(map_location):
+        return [str(t.device) for t in load(path, map_location).values()]
+
+    assert devices(None) == devices({was: "cpu"}) == devices(ag.device("cpu")) == devices(lambda t, place: t) == ["cpu", "cpu"]
+    assert devices({"cuda:7": "cpu"}) == devices(lambda t, place: None) == [was, "cpu"]
+    assert devices({"cpu": device, ag.device("cuda", 7): "cpu"}) == devices(lambda t, place: t.to(device)) == [was, was]
+    seen = []
+    assert load(path, lambda t, place: seen.append(place) or t + 1)["a"].tolist() == [2, 2] and seen == [was, "cpu"]
+    with pytest.raises(TypeError, match="map_location gave a str"):
+        load(path, lambda t, place: place)
+
+
+# -- open files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_bytes_in_memory(name):
+    buffer = io.BytesIO()
+    assert save(STRUCTURES[name], buffer) is None
+    with pytest.raises(ValueError, match=r"seek\(0\) first"):
+        load(buffer)
+    buffer.seek(0)
+    same(STRUCTURES[name], load(buffer))
+
+
+def test_open_files(tmp_path):
+    pytest.importorskip("safetensors")
+    value = {"a": ag.ones(3, 2), "b": ag.arange(4).to(ag.bfloat16)}
+    for ending, first in (("pt", b"PK"), ("safetensors", None)):
+        with open(tmp_path / f"x.{ending}", "wb") as file:
+            save(value, file, metadata={"k": "v"})
+        assert first in (None, (tmp_path / f"x.{ending}").read_bytes()[:2])
+        with open(tmp_path / f"x.{ending}", "rb") as file:
+            same(load(file, map_location="cpu", weights_only=False), value)
+        with gzip.open(tmp_path / "x.gz", "wb") as file:
+            file.write((tmp_path / f"x.{ending}").read_bytes())
+        with gzip.open(tmp_path / "x.gz", "rb") as file:
+            assert read_metadata(file) == {"k": "v"}
+    with open(tmp_path / "x.txt", "w+b") as file, pytest.raises(ValueError, match="x.txt: the file is empty"):
+        load(file)
+    with pytest.raises(ValueError, match="cannot load the open file: the file does not begin"):
+        load(io.BytesIO(b"some text that is no file"))
+
+
+def test_a_pipe(tmp_path):
+    ends = os.pipe()
+    with open(ends[1], "wb") as file:
+        save([1, ag.ones(2)], file)
+    with open(ends[0], "rb") as file:
+        same(load(file), [1, ag.ones(2)])
+
+
+def test_options_of_a_program(tmp_path):
+    options = argparse.Namespace(lr=0.1, layers=[1, 2], name=None)
+    assert load(save({"args": options, "epoch": 3}, tmp_path / "x.tar"))["args"] == options
+
+
 # -- files that are something else -----------------------------------------------------------------------------------------
 
 
@@ -237,24 +299,27 @@ def test_foreign_files(tmp_path, monkeypatch, maybe_torch, ending, name, match):
     assert str(path) in str(caught.value) and not (tmp_path / "harm").exists()
 
 
-def test_wrong_endings(tmp_path):
+def test_the_first_bytes_say_what_a_file_is(tmp_path):
+    """Whatever its name; names say how to write, and all but .safetensors say npz."""
     pytest.importorskip("safetensors")
-    save({"a": ag.ones(1)}, tmp_path / "a.npz")
-    save({"a": ag.ones(1)}, tmp_path / "b.safetensors")
-    os.rename(tmp_path / "a.npz", tmp_path / "c.safetensors")
-    os.rename(tmp_path / "b.safetensors", tmp_path / "d.npz")
-    with pytest.raises(ValueError, match="name it .npz"):
-        load(tmp_path / "c.safetensors")
-    with pytest.raises(ValueError, match="name it .safetensors"):
-        load(tmp_path / "d.npz")
-    with pytest.raises(ValueError, match="pickles as a rule"):
-        load(tmp_path / "x.pt")
-    for ending in ("npz", "safetensors"):
+    value = {"a": ag.ones(1)}
+    for i, ending in enumerate([".npz", ".pt", ".pth", ".bin", ".tar", "", ".safetensors"]):
+        path = save(value, tmp_path / f"model{ending}")
+        assert (path.read_bytes()[:2] == b"PK") == (ending != ".safetensors") and path.name == f"model{ending}"
+        os.rename(path, other := tmp_path / f"{i}.{'npz' if ending == '.safetensors' else 'safetensors'}")
+        same(load(other, weights_only=i % 2 == 0), value)
+    assert len(os.listdir(tmp_path)) == 7
+
+
+def test_files_that_are_not_there(tmp_path):
+    for ending in ("npz", "safetensors", "pt"):
         with pytest.raises(FileNotFoundError, match=f"nowhere.{ending}"):
             load(tmp_path / f"nowhere.{ending}")
     with pytest.raises(IsADirectoryError):
         (tmp_path / "dir.npz").mkdir()
         load(tmp_path / "dir.npz")
+    with pytest.raises(FileNotFoundError, match="no such folder to save x.pt in"):
+        save({}, tmp_path / "nowhere" / "x.pt")
 
 
 @pytest.mark.parametrize("ending", ["npz", "safetensors"])
@@ -355,154 +420,3 @@ def test_a_kill_in_the_middle_leaves_a_whole_file(tmp_path):
         child.stdout.close()
         found = load(tmp_path / "x.npz")
         assert found["i"] >= last and (found["a"] == found["i"]).all()
-
-
-# -- checkpoints -----------------------------------------------------------------------------------------------------------
-
-
-class Run:
-    """A training run in which everything is random that can be: dropout, the order of samples, noise of Python and NumPy."""
-
-    def __init__(self, optimizer, scheduler, seed=0):
-        ag.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)
-        self.model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3))
-        self.optimizer = optimizer(self.model.parameters())
-        self.scheduler = scheduler(self.optimizer)
-        self.scaler = ag.amp.GradScaler("cpu", init_scale=256.0, growth_interval=4)
-        rng = np.random.default_rng(1)
-        x, y = ag.tensor(rng.normal(size=(40, 6)), dtype=ag.float32), ag.tensor(rng.integers(0, 3, 40))
-        self.loader = DataLoader(TensorDataset(x, y), 6, shuffle=True)
-        self.batches = None
-        self.parts = {
-            "model": self.model,
-            "optimizer": self.optimizer,
-            "scheduler": self.scheduler,
-            "scaler": self.scaler,
-            "loader": self.loader,
-        }
-
-    def steps(self, count):
-        losses = []
-        for _ in range(count):
-            batch = next(self.batches, None) if self.batches is not None else None
-            if batch is None:
-                self.batches = iter(self.loader)
-                batch = next(self.batches)
-            x, y = batch
-            loss = nn.functional.cross_entropy(self.model(x + random.random() + np.random.rand()), y)
-            self.optimizer.zero_grad()
-            self.scaler.scale(loss).backward()
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            self.scheduler.step()
-            losses.append(loss.item())
-        return losses
-
-
-OPTIMIZERS = {
-    "SGD": lambda p: ag.optim.SGD(p, 0.1, momentum=0.9, nesterov=True),
-    "Adam": lambda p: ag.optim.Adam(p, 0.01, amsgrad=True),
-    "AdamW": lambda p: ag.optim.AdamW(p, 0.01),
-    "RMSprop": lambda p: ag.optim.RMSprop(p, 0.01, momentum=0.5, centered=True),
-    "Adagrad": lambda p: ag.optim.Adagrad(p, 0.1),
-    "NAdam": lambda p: ag.optim.NAdam(p, 0.01),
-}
-schedulers = ag.optim.lr_scheduler
-SCHEDULERS = {
-    "SGD": lambda o: schedulers.OneCycleLR(o, 0.2, total_steps=40),
-    "Adam": lambda o: schedulers.MultiStepLR(o, [5, 12, 15]),
-    "AdamW": lambda o: schedulers.SequentialLR(
-        o, [schedulers.LinearLR(o, 0.1, total_iters=8), schedulers.CosineAnnealingLR(o, 20)], [8]
-    ),
-    "RMSprop": lambda o: schedulers.CosineAnnealingWarmRestarts(o, 7),
-    "Adagrad": lambda o: schedulers.LambdaLR(o, lambda epoch: 0.95**epoch),
-    "NAdam": lambda o: schedulers.CyclicLR(o, 0.001, 0.01, 3, cycle_momentum=False),
-}
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_run_goes_on_bit_for_bit(tmp_path, name):
-    """In the middle of an epoch too: 10 steps are one epoch of 7 batches and 3 more."""
-    first = Run(OPTIMIZERS[name], SCHEDULERS[name])
-    first.steps(10)
-    path = save_checkpoint(tmp_path / "run.npz", **first.parts, step=10, best=0.5)
-    expected = first.steps(10)
-
-    second = Run(OPTIMIZERS[name], SCHEDULERS[name], seed=99)
-    second.steps(1)
-    assert load_checkpoint(path, **second.parts) == {"step": 10, "best": 0.5}
-    second.batches = iter(second.loader)
-    assert second.steps(10) == expected
-    for ours, theirs in zip(second.model.state_dict().values(), first.model.state_dict().values(), strict=True):
-        same(ours, theirs)
-    same(second.optimizer.state_dict()["state"], first.optimizer.state_dict()["state"])
-    assert second.scheduler.get_last_lr() == first.scheduler.get_last_lr()
-    assert second.scaler.get_scale() == first.scaler.get_scale()
-
-
-FRESH = """
-import sys
-from tests.test_io import OPTIMIZERS, SCHEDULERS, Run, load_checkpoint
-run = Run(OPTIMIZERS["AdamW"], SCHEDULERS["AdamW"], seed=5)
-load_checkpoint(sys.argv[1], **run.parts)
-run.batches = iter(run.loader)
-print(*[loss.hex() for loss in run.steps(10)])
-"""
-
-
-def test_a_run_goes_on_in_a_fresh_process(tmp_path):
-    run = Run(OPTIMIZERS["AdamW"], SCHEDULERS["AdamW"])
-    run.steps(10)
-    path = save_checkpoint(tmp_path / "run.npz", **run.parts)
-    done = subprocess.run([sys.executable, "-c", FRESH, str(path)], capture_output=True, text=True, timeout=100, env=ENVIRONMENT)
-    assert done.stdout.split() == [loss.hex() for loss in run.steps(10)], done.stderr
-
-
-def test_generators_and_values_in_checkpoints(tmp_path):
-    g = ag.Generator().manual_seed(3)
-    ag.rand(3, generator=g)
-    path = save_checkpoint(tmp_path / "x.npz", generator=g, history=[1.0, 2.0], config={"lr": 0.1})
-    expected = ag.rand(3, generator=g)
-    other = ag.Generator()
-    assert load_checkpoint(path, generator=other) == {"history": [1.0, 2.0], "config": {"lr": 0.1}}
-    assert ag.equal(ag.rand(3, generator=other), expected)
-
-
-def test_checkpoints_that_do_not_fit(tmp_path):
-    model = nn.Linear(2, 1)
-    path = save_checkpoint(tmp_path / "x.npz", model=model)
-    before = model.weight.detach().clone()
-    with pytest.raises(KeyError, match=r"no state of \['optimizer'\]: it has \['model'\]"):
-        load_checkpoint(path, model=model, optimizer=ag.optim.SGD(model.parameters(), 0.1))
-    with pytest.raises(TypeError, match="model cannot be loaded into: a dict"):
-        load_checkpoint(path, model={})
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        load_checkpoint(path, model=nn.Linear(3, 1))
-    with pytest.raises(ValueError, match="no checkpoint"):
-        load_checkpoint(save({"a": 1}, tmp_path / "y.npz"))
-    with pytest.raises(ValueError, match="should end in .npz"):
-        save_checkpoint(tmp_path / "x.safetensors", model=model)
-    with pytest.raises(TypeError, match="random"):
-        save_checkpoint(tmp_path / "x.npz", random=1)
-    assert ag.equal(model.weight, before)
-
-
-@pytest.mark.parametrize("name", sorted(n for n in vars(schedulers) if n.endswith(("LR", "Restarts", "Plateau"))))
-def test_every_scheduler_can_be_saved(tmp_path, name):
-    arguments = {
-        "LambdaLR": [lambda e: 0.5], "MultiplicativeLR": [lambda e: 0.5], "StepLR": [2], "MultiStepLR": [[1, 3]],
-        "ExponentialLR": [0.5], "CosineAnnealingLR": [5], "CosineAnnealingWarmRestarts": [3], "CyclicLR": [0.1, 0.2],
-        "OneCycleLR": [0.1, 10], "LRScheduler": None, "ChainedScheduler": None, "SequentialLR": None,
-    }  # fmt: skip
-    if arguments.get(name, []) is None:
-        pytest.skip("made of others")
-    optimizer = ag.optim.SGD([ag.zeros(1, requires_grad=True)], 0.1, momentum=0.9)
-    scheduler = getattr(schedulers, name)(optimizer, *arguments.get(name, []))
-    optimizer.step()
-    scheduler.step(*([0.5] if name == "ReduceLROnPlateau" else []))
-    state = scheduler.state_dict()
-    found = load(save(state, tmp_path / "x.npz"))
-    assert found.keys() == state.keys()
-    same(state, found)

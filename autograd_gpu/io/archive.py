@@ -1,4 +1,4 @@
-"""npz archives of nested structures: dicts, lists, tuples, numbers, strings, None, tensors and arrays, and what argparse gives. Nothing is pickled.
+"""npz archives of nested structures: dicts, lists, tuples, numbers, strings, None, tensors and arrays. Nothing is pickled.
 
 NOTE [The archive]
     1. Each tensor and array is an entry NAME.npy, so that numpy.load reads the file too. A flat dict of tensors has its keys as
@@ -13,7 +13,6 @@ NOTE [The archive]
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import math
@@ -71,7 +70,7 @@ class _Writer:
             return {"dtype": value.name}
         if isinstance(value, backend.Device):
             return {"device": str(value)}
-        if isinstance(value, argparse.Namespace):
+        if (kind := type(value)).__name__ == "Namespace" and kind.__module__ == "argparse":  # a program's options
             return {"namespace": self.encoded(vars(value), path)}
         if isinstance(value, Mapping):
             return self._mapping(value, path)
@@ -160,11 +159,21 @@ def read(file: Any, path: str, tensor: Callable[[np.ndarray, str], Tensor]) -> t
                 raise ValueError(f"the array {name!r} in {path} is no tensor, its dtype is {array.dtype}: use numpy.load")
         return {name: tensor(array, "cpu") for name, array in arrays.items()}, {}
     places = structure.get("places", {})
+    failed = []
+
+    def made(name: str) -> Tensor:
+        array = native(arrays[name])
+        try:
+            return tensor(array, places.get(name, "cpu"))
+        except Exception as error:
+            failed.append(error)
+            raise
+
     try:
-        return _decoded(structure["root"], arrays, lambda name: tensor(arrays[name], places.get(name, "cpu"))), structure[
-            "metadata"
-        ]
+        return _decoded(structure["root"], arrays, made), structure["metadata"]
     except (KeyError, TypeError, AttributeError) as error:
+        if failed:  # the file is good, it is its place that is not
+            raise
         raise ValueError(f"{path} is damaged: its {STRUCTURE} does not fit its arrays ({error!r})") from error
 
 
@@ -195,6 +204,8 @@ def _decoded(value: Any, arrays: dict[str, np.ndarray], tensor: Callable[[str], 
         made = {of(key): of(x) for key, x in held}
         return Counter(made) if tag == "counter" else made
     if tag == "namespace":
+        import argparse
+
         return argparse.Namespace(**of(held))
     if tag == "tuple":
         return tuple(of(x) for x in held)

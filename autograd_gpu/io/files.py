@@ -38,8 +38,8 @@ def save(
     _use_new_zipfile_serialization: bool = True,
 ) -> Path | None:
     """Write tensors to a file: to one whose name ends in .safetensors a dict of them by name, in that format, which other
-    frameworks read; under any other name, .pt and .npz among them, dicts, lists and tuples of tensors, arrays, numbers, strings
-    and None as an npz archive, without pickling anything (so what PyTorch's keywords say of pickle changes nothing).
+    frameworks read; under any other name, .pt and .npz among them, dicts, lists and tuples of tensors, arrays, numbers, strings,
+    None and argparse's Namespace as an npz archive, without pickling anything (so what PyTorch's keywords say of pickle changes nothing).
 
     `f` is the name of a file, of which the old one is replaced only once the new one is complete, or a file open for writing
     bytes. `metadata` is a dict of strings. Returns the path if a name was given.

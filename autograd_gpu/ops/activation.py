@@ -181,8 +181,12 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     return _call(words.hardsigmoid, input, inplace)
 
 
-# limited to where its slope counts, for an infinite x
-@elementwise(lambda xp, g, x: g * ((x > -3) & (x < 3)) * (xp.clamp(x, min=-3, max=3) * (1 / 3) + 0.5) + g * (x >= 3))
+def _hardswish_x(xp: Any, g: Any, x: Any) -> Any:
+    slope = xp.clamp(x, min=-3, max=3) * (1 / 3) + 0.5  # limited to where it counts, for an infinite x
+    return xp.where(x >= 3, g, passed(xp, g * slope, x > -3))
+
+
+@elementwise(_hardswish_x)
 def _hardswish(xp: Any, x: Any) -> Any:
     """The op behind `hardswish`."""
     ...
@@ -400,7 +404,7 @@ def _elu_x(xp: Any, g: Any, out: Any, alpha: float, scale: float, input_scale: f
     at_zero = alpha * scale * input_scale
     slope = xp.minimum(out, 0)
     slope = (slope if input_scale == 1.0 else slope * input_scale) + at_zero
-    return g * slope if at_zero == scale else g * slope + g * (out > 0) * (scale - at_zero)
+    return g * slope if at_zero == scale else xp.where(out > 0, g * scale, g * slope)
 
 
 @elementwise(_elu_x)

@@ -23,13 +23,13 @@ def passed(xp: Any, g: Any, condition: Any) -> Any:
 
 
 def _half_at_ties(xp: Any, g: Any, wins: Any, ties: Any) -> Any:
-    """The gradient of the operand that is chosen where it `wins`, and half chosen where it `ties`."""
-    return passed(xp, g - g * 0.5 * ties, wins | ties)
+    """The gradient of the operand that is chosen where it `wins`, but half of it where it `ties`."""
+    return passed(xp, xp.where(ties, g * 0.5, g), wins)
 
 
 @elementwise(
-    a=lambda xp, g, a, b: _half_at_ties(xp, g, ~(a < b), a == b),
-    b=lambda xp, g, a, b: _half_at_ties(xp, g, ~(b < a), a == b),
+    a=lambda xp, g, a, b: _half_at_ties(xp, g, xp.logical_not(a < b), a == b),
+    b=lambda xp, g, a, b: _half_at_ties(xp, g, xp.logical_not(b < a), a == b),
 )
 def maximum(xp: Any, a: Any, b: Any) -> Any:
     """The larger element of two, NaN if one is. Equal ones share the gradient.
@@ -42,8 +42,8 @@ def maximum(xp: Any, a: Any, b: Any) -> Any:
 
 
 @elementwise(
-    a=lambda xp, g, a, b: _half_at_ties(xp, g, ~(a > b), a == b),
-    b=lambda xp, g, a, b: _half_at_ties(xp, g, ~(b > a), a == b),
+    a=lambda xp, g, a, b: _half_at_ties(xp, g, xp.logical_not(a > b), a == b),
+    b=lambda xp, g, a, b: _half_at_ties(xp, g, xp.logical_not(b > a), a == b),
 )
 def minimum(xp: Any, a: Any, b: Any) -> Any:
     """The smaller element of two, NaN if one is. Equal ones share the gradient.

@@ -54,7 +54,8 @@ class Device:
     """The emulated devices, `DEVICES` of them, with `memory`, `streams` and `hazards` of all.
 
     Controls: `checked` (launches run under the checker of the kernels, and their accesses are compared between streams),
-    `profiled` (of checked launches, what they moved goes into `traffic`, see `profile.py`), `policy` and `seed` (see `streams.py`), `memory.capacity`; `using` sets them for a while. `log` is what went wrong.
+    `profiled` (of checked launches, what they moved goes into `traffic`, see `profile.py`), `policy` and `seed` (see
+    `streams.py`), `memory.capacity`; `using` sets them for a while. `log` is what went wrong.
     """
 
     def __init__(self) -> None:

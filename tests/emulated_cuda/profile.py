@@ -1,8 +1,8 @@
 """How well a kernel's accesses to memory fit together: what runtime/profile.cpp counted, by kernel.
 
 A card moves global memory in sectors of 32 bytes, and serves the 32 banks of shared memory side by side. `Traffic` says how many
-sectors and wavefronts the launches of a kernel took, and how few would have done for the same bytes. Caches are not looked at: two
-requests for one sector count twice.
+sectors and wavefronts the launches of a kernel took, and how few would have done for the same bytes. Caches are not looked at:
+two requests for one sector count twice.
 """
 
 from __future__ import annotations
@@ -51,9 +51,8 @@ def table(traffic: dict[str, Traffic]) -> str:
     """The totals as text, the worst first."""
     lines = [f"{'launches':>8} {'read':>10} {'written':>10} {'coalesced':>9} {'shared':>10} {'no conflict':>11}  kernel"]
     for name, t in sorted(traffic.items(), key=lambda item: item[1].coalesced):
-        lines.append(
-            f"{t.launches:8} {t.read[0]:10} {t.written[0]:10} {t.coalesced:9.1%} {t.shared[0]:10} {t.without_conflict:11.1%}  {name}"
-        )
+        moved = f"{t.launches:8} {t.read[0]:10} {t.written[0]:10} {t.coalesced:9.1%}"
+        lines.append(f"{moved} {t.shared[0]:10} {t.without_conflict:11.1%}  {name}")
     return "\n".join([*lines, "read, written: sectors of 32 bytes; shared: wavefronts"])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..promotion import bfloat16
 from .special import wide
 
 add, sub, mul, div, neg = np.add, np.subtract, np.multiply, np.divide, np.negative

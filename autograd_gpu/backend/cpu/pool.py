@@ -13,6 +13,12 @@ NOTE [Which element]
     does: by its number in the window, a byte if there are at most 256. The pass along the row comes first, and what the pass
     down the columns adds makes a later row's number larger than any of an earlier one: so a number is replaced by a better one
     with `maximum(number, better * its number)`, which is three times faster than a choice.
+
+NOTE [Cells]
+    Where channels come last, a ufunc that takes every other column runs along the few channels of each, and NumPy spends more
+    on that than on the elements. So windows of 2 by 2 are first parted into arrays of their first elements, their second ones,
+    ... : the channels of a place are one element of a type of that many bytes, which NumPy moves as memory. What follows runs
+    along whole blocks. On the way back the masks are made of bits, and not by products with zeros and ones.
 """
 
 from __future__ import annotations
@@ -27,6 +33,10 @@ from .reduce import _narrow, _widened
 
 _Window = tuple[int, int, int, int, int, int]
 _BLOCK = 1 << 15  # elements that are done at once, or a few times as many: what is computed for them stays in the cache
+_CELL = 4  # elements from which on channels that come last are moved as one
+_CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+_TWO = np.asarray(2, np.uint8)
+_BITS = {4: np.int32, 8: np.int64}  # size of an element -> what it is seen as for its bits
 
 
 @lru_cache(maxsize=1024)
@@ -91,7 +101,7 @@ def max_pool(x: Any, *, windows: tuple, named: bool = True) -> tuple[Any, Any]:
     if not named:
         out, which = _largest(x, windows), np.empty(0, kind)
     else:
-        out, which = (_quarters if _are_quarters(x, windows) else _named)(x, windows, kind)
+        out, which = (_quarters if _are_quarters(windows, x.shape) else _named)(x, windows, kind)
         if dtype.kind in "fV" and out.size and (top := np.maximum.reduce(out, axis=None)) != top:
             which = _named(x, windows, kind, nan=True)[1]
     return _narrow(out, dtype), which
@@ -184,8 +194,9 @@ def _pass_with_padding(x: Any, numbers: Any, window: _Window, weight: int, kind:
     return out, which
 
 
-def _are_quarters(x: Any, windows: tuple) -> bool:
-    return len(windows) == 2 and all([w[1:5] == (2, 2, 0, 1) and x.shape[w[0]] >= 2 * w[5] for w in windows])
+def _are_quarters(windows: tuple, shape: tuple[int, ...]) -> bool:
+    """Whether windows of 2 by 2 lie side by side."""
+    return len(windows) == 2 and all([w[1:5] == (2, 2, 0, 1) and shape[w[0]] >= 2 * w[5] for w in windows])
 
 
 def _quarters(x: Any, windows: tuple, kind: Any) -> tuple[Any, Any]:
@@ -194,6 +205,10 @@ def _quarters(x: Any, windows: tuple, kind: Any) -> tuple[Any, Any]:
     (a, *_, rows), (b, *_, columns) = windows
     out = _like(x, (*x.shape[:a], rows, columns, *x.shape[b + 1 :]), x.dtype)
     which = _like(x, out.shape, kind)
+    planes = _planes(windows, out, x, which)
+    if planes is not None and planes[0].shape[3] >= _CELL:
+        _quarters_of_cells(*planes)
+        return out, which
     first = 0 if x.flags.c_contiguous else max(range(x.ndim), key=lambda i: abs(x.strides[i]))
     n = x.shape[first]
     step = n if first in (a, b) else max(1, 6 * _BLOCK * n // max(x.size, 1))
@@ -215,6 +230,30 @@ def _quarters(x: Any, windows: tuple, kind: Any) -> tuple[Any, Any]:
     return out, which
 
 
+def _cells_of(x: Any) -> Any:
+    """A view of x (n, rows, columns, inner), of which a cell, one element, is what has one place in the plane."""
+    return x.view(np.dtype((np.void, x.shape[3] * x.itemsize)))[..., 0]
+
+
+def _quarters_of_cells(out: Any, x: Any, which: Any) -> None:
+    """`_quarters` of what `_planes` gives. See NOTE [Cells]."""
+    n, rows, columns, inner = out.shape
+    step = max(1, _BLOCK // max(out[:1].size, 1))
+    cells, parts = _cells_of(x), np.empty((2, 2, step, rows, columns, inner), x.dtype)  # [column, row] in the window
+    for i in range(0, n, step):
+        here = slice(i, i + step)
+        some = parts[:, :, : len(out[here])]
+        for row, column in _CORNERS:
+            _cells_of(some[column, row])[...] = cells[here, row : 2 * rows : 2, column : 2 * columns : 2]
+        left, right = some
+        second = np.greater(right, left).view(np.uint8)
+        top, bottom = np.maximum(left, right, out=left)
+        below = np.greater(bottom, top).view(np.uint8)
+        np.maximum(top, bottom, out=out[here])
+        number = np.add(second[1], _TWO)
+        np.maximum(np.multiply(number, below, number), second[0], out=which[here])
+
+
 def max_pool_back(g: Any, offsets: Any, *, windows: tuple, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with g, one for each window, added to the elements that `offsets`, by max_pool, names."""
     dtype, g = g.dtype, _widened(g)
@@ -223,13 +262,16 @@ def max_pool_back(g: Any, offsets: Any, *, windows: tuple, shape: tuple[int, ...
         laid[...] = g
         g = laid
     apart, covered = _coverage(windows, shape)
-    out = _like(offsets, shape, g.dtype, np.empty if covered else np.zeros)
-    planes = _planes(windows, offsets, g, out) if g.size > 4096 else None
+    quarters = _are_quarters(windows, shape) and g.itemsize in _BITS
+    out = _like(offsets, shape, g.dtype, np.empty if covered or quarters else np.zeros)
+    planes = _planes(windows, offsets, g, out) if g.size > 4096 or quarters else None
     if planes is not None and not apart:
         _scatter(*planes, windows)
-    elif planes is not None and covered and planes[0].shape[3] >= 8 and [w[1] for w in windows] == [2, 2]:
+    elif planes is not None and quarters and planes[0].shape[3] >= _CELL:
         _quarters_back(*planes)
     else:
+        if quarters and not covered:
+            out.fill(0)
         for number, some, part in _cells(windows, shape):
             there, chosen = out[part], offsets[some] == number
             if apart:
@@ -284,19 +326,30 @@ def _targets(windows: tuple, sizes: tuple[int, ...], room: tuple[int, ...]) -> t
 
 
 def _quarters_back(offsets: Any, g: Any, out: Any) -> None:
-    """Write to all elements, where windows of 2 by 2 lie side by side. Rows of them are written at once, each window's gradient
-    and number laid beside themselves: `repeat` is faster than writing every other column."""
-    columns, inner = out.shape[2:]
-    wanted = np.zeros((2, columns, inner), np.uint8)
-    wanted[:, 1::2] = 1
-    wanted[1] += 2
-    step = max(1, 2 * _BLOCK // g[0].size)
-    for i in range(0, len(g), step):
-        twice = np.repeat(g[i : i + step], 2, axis=2)
-        number = np.repeat(offsets[i : i + step], 2, axis=2)
-        for k in (0, 1):
-            chosen = (number == wanted[k]).view(np.uint8).astype(g.dtype)
-            np.multiply(twice, chosen, out=out[i : i + step, k::2])
+    """Write to all elements, where windows of 2 by 2 lie side by side: g where the number is that of the element, else zero.
+    See NOTE [Cells]."""
+    n, rows, columns, inner = g.shape
+    out[:, 2 * rows :] = 0  # what no window has
+    out[:, :, 2 * columns :] = 0
+    kind = _BITS[g.itemsize]
+    one = np.ones((), kind)
+    step = max(1, _BLOCK // max(g[:1].size, 1))
+    cells, bits = _cells_of(out), g.view(kind)
+    scratch = np.empty((4, step, rows, columns, inner), kind)
+    for i in range(0, n, step):
+        here = slice(i, i + step)
+        row, column, part, rest = scratch[:, : len(g[here])]
+        row[...] = offsets[here]
+        np.negative(np.bitwise_and(row, one, column), column)  # all bits of a second column's
+        np.negative(np.right_shift(row, one, row), row)
+        np.bitwise_and(bits[here], row, row)
+        for k in (1, 0):
+            if not k:
+                np.bitwise_xor(bits[here], row, row)
+            np.bitwise_and(row, column, part)
+            np.bitwise_xor(row, part, rest)
+            for second, values in enumerate((rest, part)):
+                cells[here, k : 2 * rows : 2, second : 2 * columns : 2] = _cells_of(values)
 
 
 @lru_cache(maxsize=256)
