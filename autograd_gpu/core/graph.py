@@ -226,8 +226,11 @@ def write_of(array: Any) -> Write:
 
 def touch_all(writes: list[Write], op: str, frame: FrameType) -> None:
     """Note that `op` writes into all these; `frame` is where to look for the user's line that called it."""
-    frame = outside(frame)
-    by = op, (frame.f_code, frame.f_lasti)
+    code = frame.f_code
+    if ours[code.co_filename]:
+        frame = outside(frame)
+        code = frame.f_code
+    by = op, (code, frame.f_lasti)
     number = last_write[0] = tick()
     for write in writes:
         write.number = number

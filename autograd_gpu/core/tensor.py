@@ -37,12 +37,10 @@ class Tensor(Interop):
 
     __array_priority__ = 1000
 
-    def __init__(self, array: Any = None, node: Node | None = None):
+    def __init__(self, array: Any = (), node: Node | None = None, *sizes: int):
         kind = array.__class__
-        if kind is list or kind is tuple:  # PyTorch's old constructor
-            array = np.asarray(array, default_dtype[0])
-        elif kind is int or kind is float:
-            raise TypeError("Tensor() takes an array: make tensors with tensor([...]), or empty(2, 3) for a shape")
+        if kind is not np.ndarray and kind in OLD:
+            array, node = old(array, node, sizes)
         self.array = array
         self.node = node
 
@@ -288,6 +286,26 @@ class Size(tuple):
 
     def __add__(self, other: Any) -> Size:
         return Size(tuple.__add__(self, tuple(other)))
+
+
+OLD = frozenset({list, tuple, int, float, Size, Tensor})  # what PyTorch's old constructor is called with
+
+
+def old(data: Any, node: Any, sizes: tuple) -> tuple[Any, None]:
+    """(array, no node) of `Tensor(2, 3)`, which has that shape and any elements, of `Tensor([1, 2])` and `Tensor(x)`."""
+    kind = data.__class__
+    if kind is float:
+        raise TypeError(
+            "Tensor(): data must be a sequence (got float): make tensors with tensor(1.5), or empty(2, 3) for a shape"
+        )
+    shape = data if kind is Size else (data, *(() if node is None else (node,)), *sizes) if kind is int else None
+    if shape is None:
+        if node is not None:
+            raise TypeError(f"Tensor() takes the sizes as ints or one sequence of elements, not a {kind.__name__} and more")
+        return data.array if kind is Tensor else np.asarray(data, default_dtype[0]), None
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    return np.empty(shape, default_dtype[0]), None
 
 
 class Hooks(dict):

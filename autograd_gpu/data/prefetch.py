@@ -5,8 +5,7 @@ NOTE [Copies on a stream of their own]
        the memory it is put into may have been that of an older batch, which is read until there. It does not wait for what is
        done with the batch that is handed out, so the two run at the same time.
     2. The compute stream waits for the copy before the batch is handed out.
-    3. Page-locked memory is read when the copy runs, not when it is asked for, and CuPy's pool does not know: it is kept until
-       the event behind the copy has happened.
+    3. Page-locked memory is read when the copy runs: see backend.pinning NOTE [What is read later].
 """
 
 from __future__ import annotations
@@ -18,31 +17,18 @@ from typing import Any
 import numpy as np
 
 from .. import backend, cuda
+from ..backend.pinning import copied, copies_without_waiting, pinned
 from ..core.tensor import Tensor
 from .collate import nested
-
-
-def is_pinned(array: Any) -> bool:
-    """Whether a NumPy array lies in page-locked memory that `pin_memory` made."""
-    base = array
-    while base is not None:
-        if type(base).__name__ == "PinnedMemoryPointer":
-            return True
-        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
-    return False
 
 
 def _pinned(value: Any) -> Any:
     """A Tensor or array on the CPU copied to page-locked memory."""
     array = value.array if isinstance(value, Tensor) else value
-    if array.__class__ is not np.ndarray or not array.nbytes or is_pinned(array):
+    if array.__class__ is not np.ndarray:
         return value
-    import cupy
-
-    memory = cupy.cuda.alloc_pinned_memory(array.nbytes)
-    copy = np.frombuffer(memory, np.uint8, array.nbytes).view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return Tensor(copy) if isinstance(value, Tensor) else copy
+    copy = pinned(array)
+    return value if copy is array else Tensor(copy) if isinstance(value, Tensor) else copy
 
 
 def pin_memory(batch: Any) -> Any:
@@ -62,14 +48,7 @@ def _copy(value: Any, device: backend.Device) -> Any:
     if not isinstance(value, Tensor):
         return value
     host = value.array
-    if host.__class__ is np.ndarray and is_pinned(host) and host.flags.c_contiguous:
-        import cupy
-
-        with cupy.cuda.Device(device.index):
-            array = cupy.empty(host.shape, host.dtype)
-            array.data.copy_from_host_async(host.ctypes.data, host.nbytes)
-        return Tensor(array)
-    return Tensor(backend.move(host, device))
+    return Tensor(copied(host, device) if copies_without_waiting(host) else backend.move(host, device))
 
 
 class CUDAPrefetcher:
@@ -103,30 +82,21 @@ class CUDAPrefetcher:
         if self._stream is None:
             self._stream = cuda.Stream(self.device)
         stream = self._stream
-        held: deque[tuple[Any, Any]] = deque()  # (event, batch on the host); rule 3 of the NOTE
 
         def begin(batch: Any) -> tuple[Any, Any]:
             stream.wait_stream(cuda.current_stream(self.device))
             with cuda.stream(stream):
                 copy = nested(batch, lambda value: _copy(value, self.device))
-                event = stream.record_event()
-            while held and held[0][0].query():
-                held.popleft()
-            held.append((event, batch))
-            return event, copy
+                return stream.record_event(), copy
 
         batches = iter(self.loader)
         upcoming: deque[tuple[Any, Any]] = deque()
-        try:
-            for batch in batches:
-                upcoming.append(begin(batch))
-                if len(upcoming) == 2:
-                    yield self._ready(upcoming)
-            while upcoming:
+        for batch in batches:
+            upcoming.append(begin(batch))
+            if len(upcoming) == 2:
                 yield self._ready(upcoming)
-        finally:
-            if held:
-                held[-1][0].synchronize()
+        while upcoming:
+            yield self._ready(upcoming)
 
     def _ready(self, upcoming: deque[tuple[Any, Any]]) -> Any:
         event, copy = upcoming.popleft()

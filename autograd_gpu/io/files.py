@@ -39,7 +39,7 @@ def save(
 ) -> Path | None:
     """Write tensors to a file: to one whose name ends in .safetensors a dict of them by name, in that format, which other
     frameworks read; under any other name, .pt and .npz among them, dicts, lists and tuples of tensors, arrays, numbers, strings,
-    None and argparse's Namespace as an npz archive, without pickling anything (so what PyTorch's keywords say of pickle changes nothing).
+    None and argparse's Namespace as an npz archive. Nothing is pickled, so what PyTorch's keywords say of that changes nothing.
 
     `f` is the name of a file, of which the old one is replaced only once the new one is complete, or a file open for writing
     bytes. `metadata` is a dict of strings. Returns the path if a name was given.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..backend import pinning
 from ..core.graph import words
 from ..core.inplace import in_place
 from ..core.tensor import Tensor
@@ -25,6 +26,7 @@ METHODS: tuple[str, ...] = (
     "is_inference",
     "is_neg",
     "is_pinned",
+    "pin_memory",
     "is_shared",
     "map_",
     "resolve_conj",
@@ -170,8 +172,25 @@ def is_inference(self: Tensor) -> bool:
 
 
 def is_pinned(self: Tensor, device: Any = None) -> bool:
-    """False: see `data.pin_memory` for batches in page-locked memory."""
-    return False
+    """Whether the elements lie in page-locked memory of the host, where `pin_memory` puts them."""
+    return pinning.is_pinned(self.array) if self.is_cpu else False
+
+
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """This tensor in page-locked memory, from which `to("cuda", non_blocking=True)` copies while the host goes on; itself if it
+    lies there already. The host must not write into it before the device has read it: see `cuda.synchronize`.
+
+    Raises RuntimeError without CUDA, and for tensors that are not on the CPU.
+
+    >>> import autograd_gpu as ag
+    >>> batch = ag.ones(2)
+    >>> if ag.cuda.is_available():
+    ...     batch = batch.pin_memory().to("cuda", non_blocking=True)
+    """
+    if not self.is_cpu:
+        raise RuntimeError(f"cannot pin '{self.type()}': only dense CPU tensors can be pinned")
+    array = pinning.pinned(self.array)
+    return self if array is self.array else Tensor(array)
 
 
 def conj(self: Tensor) -> Tensor:

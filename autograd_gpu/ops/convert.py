@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..backend import promotion
+from ..backend import pinning, promotion
 from ..backend.promotion import category
 from ..core.graph import words
 from ..core.primitive import linear
@@ -134,6 +134,7 @@ def to(
 ) -> Tensor:
     """This tensor with another dtype, on another device, or with those of another tensor: `x.to(dtype)`, `x.to(device)`,
     `x.to(device, dtype)`, `x.to(other)`. The tensor itself if nothing changes, unless `copy`. Gradients flow back through it.
+    With `non_blocking` what lies in page-locked memory (`pin_memory`) is copied to a CUDA device while the host goes on.
 
     >>> import autograd_gpu as ag
     >>> ag.tensor([1.5, 2.5]).to(ag.int64)
@@ -146,6 +147,8 @@ def to(
     if device is not None and device != self.device and not (device.type == "cpu" == self.device.type):
         if self.node is not None:
             t = words.move(t, device=device, source=self.device)
+        elif non_blocking and device.type == "cuda" and pinning.copies_without_waiting(self.array):
+            t = Tensor(pinning.copied(self.array, device))
         else:
             t = Tensor(backend.move(self.array, device))
     if dtype is not None:
@@ -190,7 +193,7 @@ def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
 
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """This tensor on a CUDA device. Raises RuntimeError that says what is missing if there is none."""
-    return to(self, device="cuda" if device is None else device)
+    return to(self, device="cuda" if device is None else device, non_blocking=non_blocking)
 
 
 def _casting(name: str, dtype: np.dtype) -> Any:

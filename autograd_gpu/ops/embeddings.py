@@ -206,8 +206,8 @@ def _largest(rows: Tensor, of: Any, bags: int, counted: Any) -> Tensor:
     sizes = xp.unindex(xp.ones(of.shape, int64), of, axes=(0,), shape=(bags,))
     longest = int(sizes.max()) if bags else 0
     size = rows.array.shape[1]
-    if not longest:
-        return words.zeros((bags, size), rows.array.dtype)
+    if not longest:  # zeros, in the graph
+        return words.unindex(rows, Tensor(of), axes=(0,), shape=(bags, size))
     # a matrix with the rows of a bag side by side, where there are fewer the last one again
     ends = xp.cumsum(sizes, axis=0, reverse=False)
     last = xp.maximum(ends - 1, xp.zeros((), int64))

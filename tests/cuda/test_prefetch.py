@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import autograd_gpu as ag
+from autograd_gpu.backend.pinning import is_pinned
 from autograd_gpu.data import CUDAPrefetcher, DataLoader, TensorDataset, pin_memory
-from autograd_gpu.data.prefetch import is_pinned
 
 
 @pytest.fixture

@@ -175,3 +175,50 @@ def test_deprecated_names_of_limits(torch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert repr(module) == repr(torch.nn.Hardtanh(min_value=-3.0))
+
+
+CHOICES = {
+    "relu": lambda ns, x: ns.relu(x),
+    "relu6": lambda ns, x: ns.nn.functional.relu6(x),
+    "hardtanh": lambda ns, x: ns.nn.functional.hardtanh(x),
+    "leaky_relu": lambda ns, x: ns.nn.functional.leaky_relu(x),
+    "threshold": lambda ns, x: ns.nn.functional.threshold(x, 0.5, 0.0),
+    "hardshrink": lambda ns, x: ns.nn.functional.hardshrink(x),
+    "softshrink": lambda ns, x: ns.nn.functional.softshrink(x),
+    "hardsigmoid": lambda ns, x: ns.nn.functional.hardsigmoid(x),
+    "selu": lambda ns, x: ns.nn.functional.selu(x),
+    "clamp": lambda ns, x: x.clamp(-1, 1),
+    "clamp to tensors": lambda ns, x: x.clamp(ns.zeros_like(x), ns.ones_like(x)),
+    "maximum": lambda ns, x: ns.maximum(x, x.detach().flip(0)),
+    "fmin": lambda ns, x: ns.fmin(x, x.detach().flip(0)),
+    "where": lambda ns, x: ns.where(x > 0, x, x * 2),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("n", [9, 900, 9000])
+@pytest.mark.parametrize("name", CHOICES)
+def test_what_is_not_chosen_gets_nothing_of_an_infinite_gradient(name, n, dtype, torch):
+    """0, and not NaN as 0 times infinity would be."""
+    if name == "selu" and dtype == "float16":
+        pytest.skip("its slope far below zero is told from the output, and rounds to 0")
+    x = np.linspace(-8, 8, n).astype(dtype)
+    g = np.where(np.arange(n) % 3, np.inf, 2.0).astype(dtype)
+    ours, theirs = ag.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    CHOICES[name](ag, ours).backward(ag.tensor(g))
+    CHOICES[name](torch, theirs).backward(torch.tensor(g))
+    np.testing.assert_allclose(ours.grad.array, theirs.grad.numpy(), 2e-3)
+
+
+def test_the_root_of_what_is_cut_off():
+    x = ag.tensor([-1.0, 0.0, 4.0], requires_grad=True)
+    (ag.relu(x).sqrt() + ag.clamp(x, min=0.5).sqrt()).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0, 0.5]
+
+
+@pytest.mark.parametrize("f", [ag.nn.functional.hardtanh, ag.nn.functional.hardswish, lambda x: x.clamp(-1, 1)])
+def test_bfloat16_without_dimensions(f):
+    x = ag.tensor(0.5, dtype=ag.bfloat16, requires_grad=True)
+    f(x).backward()
+    assert x.grad.dtype == ag.bfloat16
+    assert x.grad.item() > 0.5

@@ -151,3 +151,11 @@ def test_max_norm_writes_in_place_and_says_so():
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call(ag.ones(3, 2))
+
+
+def test_bags_of_padding_alone_are_in_the_graph():
+    table = ag.ones(4, 2, requires_grad=True)
+    out = ag.nn.functional.embedding_bag(ag.tensor([[1, 1], [1, 1]]), table, mode="max", padding_idx=1)
+    assert out.tolist() == [[0, 0], [0, 0]]
+    out.sum().backward()
+    assert table.grad.tolist() == [[0, 0]] * 4

@@ -92,6 +92,8 @@ def test_reset():
         (lambda: ag.nn.InstanceNorm1d(3)(ag.ones(2, 3, 1)), ValueError, "more than 1 spatial element when training"),
         (lambda: ag.nn.InstanceNorm1d(3, affine=True)(ag.ones(2, 4, 5)), ValueError, r"to match num_features \(3\)"),
         (lambda: ag.nn.GroupNorm(2, 5), ValueError, r"num_channels \(5\) must be divisible by num_groups \(2\)"),
+        (lambda: F.instance_norm(ag.ones(2, 3)), ValueError, r"more than 1 spatial element when training, .*\[2, 3\]"),
+        (lambda: F.group_norm(ag.ones(1, 3), 3), ValueError, r"more than 1 value per channel when training, .*\[1, 3\]"),
         (lambda: F.group_norm(ag.ones(2, 5), 2), RuntimeError, r"divisible by num_groups, but got input of shape \[2, 5\]"),
         (lambda: ag.nn.LayerNorm(3)(ag.ones(2, 4)), RuntimeError, r"expected input with shape \[\*, 3\], but got .*\[2, 4\]"),
         (lambda: F.layer_norm(ag.ones(2, 3), (3,), ag.ones(2)), RuntimeError, "Expected weight to be of same shape"),
@@ -221,6 +223,15 @@ def test_half_precision(name, dtype):
         if v.grad is not None:
             assert v.grad.dtype == v.dtype
             np.testing.assert_allclose(v.grad.float().array, v2.grad.array, limit, limit * 30)
+
+
+@pytest.mark.parametrize("name", ["layer", *NORMS])
+def test_a_bias_alone_is_trained(name):
+    """All other inputs are constants: nothing but the bias gets a gradient."""
+    norms = {"layer": lambda x, w, b: F.layer_norm(x.transpose(1, 2), (4,), w, b), **NORMS}
+    bias = ag.zeros(4, requires_grad=True)
+    norms[name](ag.randn(3, 4, 5), ag.ones(4), bias).sum().backward()
+    assert bias.grad.tolist() == [15.0] * 4
 
 
 def test_rows_of_one_number_and_not_numbers():

@@ -150,6 +150,18 @@ def test_large_arrays(order: str) -> None:
         )
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "shape, kernel, stride", [((2, 3, 6, 6), 2, 2), ((8, 4, 32, 32), 2, 2), ((2, 3, 7, 7), 3, 2), ((2, 3, 9, 9), 2, 3)]
+)
+def test_an_infinite_gradient_goes_to_the_largest_alone(shape, kernel, stride, order: str) -> None:
+    x = np.random.default_rng(0).permutation(int(np.prod(shape))).reshape(shape).astype(np.float32)
+    a, b = Tensor(laid(x, order)).requires_grad_(), torch.tensor(x, requires_grad=True)
+    ag.max_pool2d(a, kernel, stride).sum().mul(float("inf")).backward()
+    torch.nn.functional.max_pool2d(b, kernel, stride).sum().mul(float("inf")).backward()
+    np.testing.assert_array_equal(a.grad.array, b.grad.numpy())
+
+
 def test_integers() -> None:
     x = np.random.default_rng(0).integers(-9, 9, (2, 3, 7, 6))
     options = {"stride": 2, "padding": 1}

@@ -131,6 +131,22 @@ def test_data_is_a_tensor_that_shares_the_elements() -> None:
     assert layer.weight.sum().item() == 1.0
     with pytest.raises(TypeError, match="can only be set to a Tensor"):
         w.data = np.zeros(2)
+
+
+def test_the_old_constructor():
     assert ag.Tensor([1, 2]).dtype == ag.float32
-    with pytest.raises(TypeError, match="empty"):
-        ag.Tensor(2, 3)
+    for made, shape in ((ag.Tensor(2, 3), (2, 3)), (ag.Tensor(4), (4,)), (ag.Tensor(1, 0, 2, 3), (1, 0, 2, 3))):
+        assert made.shape == shape and made.dtype == ag.float32 and not made.requires_grad
+    assert ag.Tensor(ag.ones(3, 2).shape).shape == (3, 2) and ag.Tensor().shape == (0,)
+    x = ag.ones(2)
+    ag.Tensor(x).fill_(5)
+    assert x.tolist() == [5, 5]
+    weight = ag.nn.Parameter(ag.Tensor(4, 3))
+    ag.nn.init.kaiming_uniform_(weight, a=5**0.5)
+    assert weight.shape == (4, 3) and weight.requires_grad
+    with pytest.raises(TypeError, match="must be a sequence"):
+        ag.Tensor(1.5)
+    with pytest.raises(RuntimeError, match="negative dimension -1"):
+        ag.Tensor(2, -1)
+    with pytest.raises(TypeError, match="sizes as ints"):
+        ag.Tensor([1.0], 2)

@@ -70,7 +70,10 @@ def gram(a: Any, b: Any) -> Any:
     parts = _parts(rows, a.shape[1] * b.shape[1], 96)
     if parts == 1 or not b.flags.c_contiguous:
         return np.dot(a.T, b)
-    return np.add.reduce(np.matmul(_parted_rows(a, parts).swapaxes(1, 2), b.reshape(parts, -1, b.shape[1])), axis=0)
+    a, b = _parted_rows(a, parts), b.reshape(parts, -1, b.shape[1])
+    if b.shape[2] < a.shape[2] and a.flags.c_contiguous:  # so that rows of the result are long
+        return np.add.reduce(np.matmul(b.swapaxes(1, 2), a), axis=0).T
+    return np.add.reduce(np.matmul(a.swapaxes(1, 2), b), axis=0)
 
 
 def _even(n: int, most: int) -> int:
@@ -94,6 +97,14 @@ def repeated(x: Any, times: int) -> Any:
     out = np.empty((times, len(x)), x.dtype)
     out[...] = x
     return out
+
+
+def aligned(n: int, dtype: Any) -> Any:
+    """An empty array of n elements that begins where a line of the cache does: small products are faster there."""
+    size = n * dtype.itemsize
+    x = np.empty(size + 64, np.uint8)
+    start = -x.__array_interface__["data"][0] % 64
+    return x[start : start + size].view(dtype)
 
 
 def split_groups(x: Any, groups: int) -> Any:
@@ -155,19 +166,21 @@ class Columns:
             for h in range(0, self.out[0], self.lines):
                 yield n, min(n + self.images, self.x.shape[0]), h, min(h + self.lines, self.out[0])
 
-    def views(self, copied: bool = False) -> Iterator[tuple[Any, Any]]:
+    def views(self, copied: bool = False, joined: bool = False) -> Iterator[tuple[Any, Any]]:
         """(place, windows) of each block, the windows a view (n, *out, *kernel, channels). `copied`: of an array with zeros
-        around, even if all of them lie inside of x."""
+        around, even if all of them lie inside of x. `joined`: what lies next to each other is one element, as bytes."""
         x = self.x
         if self.inside and not copied:
             start = [slice(-b, n - b) for b, n in zip(self.before, self._span(self.out[0]), strict=True)]
             windows = windows_of(x[(slice(None), *start)], self.out, self.kernel, self.step, self.dilation)
+            windows = self._joined(windows) if joined else windows
             for n, m, h, i in self.blocks():
                 place = slice(n, m), slice(h, i)
                 yield place, windows[place]
             return
         around = self._around(x)
         windows = windows_of(around, (self.lines, *self.out[1:]), self.kernel, self.step, self.dilation)
+        windows = self._joined(windows) if joined else windows
         several = self.lines < self.out[0]
         span = self._span(self.lines)
         here, there = map(list, zip(*(self._overlap(d, -self.before[d], n) for d, n in enumerate(span)), strict=True))
@@ -179,6 +192,13 @@ class Columns:
                 around[:, here[0].stop : reach] = 0
             around[(slice(0, m - n), *here)] = x[(slice(n, m), *there)]
             yield (slice(n, m), slice(h, i)), windows[: m - n, : i - h]
+
+    def _joined(self, windows: Any) -> Any:
+        """Windows whose ends that lie next to each other in memory are one element: NumPy moves that as a whole."""
+        inner = 2 if self.dilation[-1] == 1 else 1
+        size = prod(windows.shape[-inner:])
+        windows = _as_strided(windows, (*windows.shape[:-inner], size), (*windows.strides[:-inner], self.item))
+        return windows.view(np.dtype((np.void, size * self.item)))[..., 0]
 
     def _overlap(self, d: int, start: int, reach: int) -> tuple[slice, slice]:
         """What x has from `start` on, `reach` far, in a dimension: where it stands among that, and in x."""
@@ -203,10 +223,16 @@ class Columns:
         d = len(self.kernel)
         close = self.flat or self.x.strides[-1] == self.item and self.x.strides[-2] == self.channels * self.item
         most = self.images * self.lines * prod(self.out[1:])
-        columns = np.empty(most * (self.width + self.ones), self.x.dtype)
+        columns = aligned(most * (self.width + self.ones), self.x.dtype)
         front, taps = tuple(range(d + 1)), tuple(range(d + 1, 2 * d + 1))
-        for place, windows in self.views(copied=not close):
+        joined = groups == 1 and not self.flat
+        for place, windows in self.views(copied=not close, joined=joined):
             rows = prod(windows.shape[: d + 1])
+            if joined:
+                block = columns[: rows * self.width].reshape(rows, -1)
+                block.view(windows.dtype).reshape(windows.shape)[...] = windows
+                yield place, block
+                continue
             if groups > 1:
                 windows = split_groups(windows, groups)
                 order = (-2, -1, *taps, *front) if self.flat else (-2, *front, *taps, -1)
@@ -219,7 +245,7 @@ class Columns:
                 columns[rows * self.width : rows * (self.width + 1)] = 1
                 yield place, columns[: rows * (self.width + 1)].reshape(-1, rows).T
             elif groups == 1:
-                yield place, block.reshape(-1, rows).T if self.flat else block.reshape(rows, -1)
+                yield place, block.reshape(-1, rows).T
             elif self.flat:
                 yield place, block.reshape(groups, -1, rows).swapaxes(1, 2)
             else:

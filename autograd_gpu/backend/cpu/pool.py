@@ -272,12 +272,13 @@ def max_pool_back(g: Any, offsets: Any, *, windows: tuple, shape: tuple[int, ...
     else:
         if quarters and not covered:
             out.fill(0)
+        bits = f"i{g.itemsize}"  # 0 times an infinite gradient would be NaN, 0 times its bits is 0
         for number, some, part in _cells(windows, shape):
             there, chosen = out[part], offsets[some] == number
             if apart:
-                np.multiply(g[some], chosen, out=there)
+                np.multiply(g[some].view(bits), chosen, out=there.view(bits))
             else:
-                there += g[some] * chosen
+                there += np.multiply(g[some].view(bits), chosen).view(g.dtype)
     return _narrow(out, dtype)
 
 
