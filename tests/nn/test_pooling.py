@@ -162,6 +162,19 @@ def test_an_infinite_gradient_goes_to_the_largest_alone(shape, kernel, stride, o
     np.testing.assert_array_equal(a.grad.array, b.grad.numpy())
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_window_beyond_the_end_leaves_elements_between_its_own_at_zero(order: str) -> None:
+    """One window with gaps, as long as the input: it has the first of two elements, and what lies behind them."""
+    x = np.arange(24.0).reshape(2, 3, 2, 2)
+    filled = [np.full(x.shape, 7.0) for _ in range(8)]  # what memory that is not set would hold
+    del filled
+    options = {"kernel_size": 2, "dilation": 2, "ceil_mode": True}
+    a, b = Tensor(laid(x, order)).requires_grad_(), torch.tensor(x, requires_grad=True)
+    ag.max_pool2d(a, **options).sum().backward()
+    torch.nn.functional.max_pool2d(b, **options).sum().backward()
+    np.testing.assert_array_equal(a.grad.array, b.grad.numpy())
+
+
 def test_integers() -> None:
     x = np.random.default_rng(0).integers(-9, 9, (2, 3, 7, 6))
     options = {"stride": 2, "padding": 1}

@@ -67,7 +67,7 @@ def _apart(window: _Window) -> bool:
 def _coverage(windows: tuple, shape: tuple[int, ...]) -> tuple[bool, bool]:
     """Whether no element lies in two windows, and whether moreover each lies in one."""
     apart = all(map(_apart, windows))
-    return apart, apart and all([shape[w[0]] == w[1] * w[5] and w[2] == w[1] and not w[3] for w in windows])
+    return apart, apart and all([shape[w[0]] == w[1] * w[5] and w[2] == w[1] and not w[3] and w[4] == 1 for w in windows])
 
 
 def _along(axis: int, part: slice) -> tuple:
