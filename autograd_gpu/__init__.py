@@ -16,6 +16,7 @@ from . import (
     amp,
     autograd,
     backends,
+    compiler,
     cuda,
     data,
     distributions,
@@ -48,6 +49,7 @@ from .backends import (
     set_float32_matmul_precision,
     use_deterministic_algorithms,
 )
+from .compiler import compile
 from .core.format import get_printoptions, printoptions, set_printoptions
 from .core.tensor import Size, Tensor
 from .dtypes import *
@@ -62,6 +64,7 @@ from .ops.conv import *
 from .ops.convert import *
 from .ops.create import *
 from .ops.ctc import *
+from .ops.decompositions import *
 from .ops.distance import *
 from .ops.dropouts import *
 from .ops.elementwise import *

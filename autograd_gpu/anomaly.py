@@ -233,10 +233,10 @@ class detect_anomaly:  # noqa: N801 (PyTorch's name)
 
     def __init__(self, check_nan: bool = True) -> None:
         self.check_nan = check_nan
-        self._set: set_detect_anomaly | None = None
+        self._entered: list[set_detect_anomaly] = []
 
     def __enter__(self) -> None:
-        self._set = set_detect_anomaly(True, self.check_nan)
+        self._entered.append(set_detect_anomaly(True, self.check_nan))
 
     def __exit__(self, *exc: Any) -> None:
-        self._set.__exit__(*exc)
+        self._entered.pop().__exit__(*exc)

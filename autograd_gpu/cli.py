@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"autograd-gpu: error: {error}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
-        print("\nautograd-gpu: interrupted; nothing was saved", file=sys.stderr)
+        print(f"\nautograd-gpu: interrupted{'; nothing was saved' if options.run is _train else ''}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     examples.add_argument("--check", action="store_true", help="train each and see whether it reaches its target")
     examples.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to compute (default: auto)")
     examples.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="(default: 0)")
-    examples.add_argument("--pictures", type=Path, metavar="FOLDER", help="save a picture of each result there")
+    examples.add_argument("--pictures", type=Path, metavar="FOLDER", help="with --check: save a picture of each result there")
     examples.set_defaults(run=_examples)
 
     info = commands.add_parser("info", help="versions, devices, and what is missing for CUDA")
@@ -150,7 +150,11 @@ def _train(options: argparse.Namespace) -> int:
     if path.suffix == ".npz" and not io.have_safetensors():
         print("(An npz file, because the safetensors package is not installed: pip install 'autograd_gpu[train]'.)")
     if picture is not None:
-        _draw(example, result, picture)
+        try:
+            _draw(example, result, picture)
+        except KeyboardInterrupt:
+            print("\nautograd-gpu: interrupted; no picture was saved", file=sys.stderr)
+            return INTERRUPTED
     return status
 
 
@@ -159,8 +163,12 @@ def _draw(example: Example, result: Any, path: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         print("(No picture, because matplotlib is not installed: pip install 'autograd_gpu[viz]'.)")
         return
-    example.module.picture(result, path)
-    print(f"Picture in {path.resolve()}.")
+    target = path.resolve()  # a link stays one
+    with tempfile.TemporaryDirectory(prefix=f".{example.name}-", dir=target.parent) as folder:
+        whole = Path(folder) / path.name
+        example.module.picture(result, whole)
+        os.replace(whole, target)  # so that there is never half a picture
+    print(f"Picture in {target}.")
 
 
 def _device(name: str) -> str:
@@ -213,6 +221,8 @@ def _picture_path(wanted: Path | None, force: bool, stem: str) -> Path | None:
         raise Refusal(f"--picture {wanted}: that is a directory; name a file in it, such as {wanted / (stem + '.png')}")
     if wanted.suffix not in (".png", ".svg", ".pdf"):
         raise Refusal(f"--picture {wanted}: the name must end in .png, .svg or .pdf")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise Refusal(f"--picture {wanted}: matplotlib is not installed: pip install 'autograd_gpu[viz]'")
     if wanted.exists() and not force:
         raise Refusal(f"--picture {wanted}: that file exists; give another name, or --force to replace it")
     _can_be_written(wanted)
@@ -222,6 +232,7 @@ def _picture_path(wanted: Path | None, force: bool, stem: str) -> Path | None:
 def _can_be_written(path: Path) -> None:
     """Raises Refusal if no file can be made in the folder."""
     try:
+        os.stat(path.parent)  # which does not take "missing/.." for a folder, as the next line does
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
@@ -279,6 +290,8 @@ def _examples(options: argparse.Namespace) -> int:
     if unknown:
         raise Refusal(f"no example is called {unknown[0]!r}; there are {', '.join(EXAMPLES)}")
     chosen = [EXAMPLES[name] for name in dict.fromkeys(options.names)] or list(EXAMPLES.values())
+    if options.pictures is not None and not options.check:
+        raise Refusal("--pictures are of what --check trains: give both")
     if not options.check:
         width = max(len(example.about) for example in chosen)
         for example in chosen:

@@ -169,6 +169,12 @@ def get_device_properties(device: Any = None) -> SimpleNamespace:
     )
 
 
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether bfloat16 can be computed with: on every CUDA device, but in hardware only from compute capability 8.0 on, and
+    asked without emulation that alone counts. False without CUDA."""
+    return is_available() and (including_emulation or get_device_capability()[0] >= 8)
+
+
 # -- streams and events ----------------------------------------------------------------------------------------------------
 
 
@@ -451,6 +457,20 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
     _, index = _pool(device)
     with _cupy().cuda.Device(index):
         return _cupy().cuda.runtime.memGetInfo()
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """A table of a device's memory: what arrays take, now and at most since `reset_peak_memory_stats`, what CuPy's pool holds,
+    and what the driver counts. PyTorch's allocator counts more, which CuPy's does not."""
+    index = _index(device)
+    free, total = mem_get_info(index)
+    most = max_memory_allocated(index)
+    rows = {
+        "allocated": memory_allocated(index), "most allocated": most, "reserved by the pool": memory_reserved(index),
+        "free on the device": free, "in all on the device": total,
+    }  # fmt: skip
+    lines = [f"| {name:<22} | {value / 2**20:>12,.1f} MiB |" for name, value in rows.items()]
+    return "\n".join([f"Memory of CUDA device {index}", *lines])
 
 
 class _NeverRaised(RuntimeError):

@@ -8,6 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from . import backend
 from .backend import promotion
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "get_default_device",
     "get_default_dtype",
     "half",
     "iinfo",
@@ -36,6 +38,7 @@ __all__ = [
     "long",
     "promote_types",
     "result_type",
+    "set_default_device",
     "set_default_dtype",
     "short",
     "uint8",
@@ -54,6 +57,33 @@ int64 = long = promotion.int64
 bool = promotion.boolean
 complex64 = cfloat = promotion.complex64
 complex128 = cdouble = promotion.complex128
+
+
+def get_default_device() -> backend.Device:
+    """Where tensors are made that name no device: the CPU unless `set_default_device` or `with device(...)` said otherwise.
+
+    >>> import autograd_gpu as ag
+    >>> ag.get_default_device()
+    device(type='cpu')
+    """
+    return backend.default_device[0]
+
+
+def set_default_device(device: Any) -> None:
+    """Make tensors that name no device there from now on, those of layers too; None means the CPU. What lies somewhere already
+    stays there.
+
+    >>> import autograd_gpu as ag
+    >>> ag.set_default_device("cuda" if ag.cuda.is_available() else "cpu")
+    >>> layer = ag.nn.Linear(2, 2)
+    >>> ag.set_default_device(None)
+    """
+    if builtins.isinstance(device, builtins.int):
+        device = backend.Device("cuda", device)
+    device = backend.CPU if device is None else backend.Device(device)
+    if device.type == "cuda":
+        backend.vocabulary(device)  # raises if there is none
+    backend.default_device[0] = backend.CPU if device.type == "cpu" else device
 
 
 def get_default_dtype() -> np.dtype:

@@ -7,9 +7,28 @@ tensor(5.)
 
 from __future__ import annotations
 
+from .backend.cpu.decompositions import LinAlgError
+from .ops.decompositions import (
+    cholesky,
+    det,
+    eigh,
+    eigvalsh,
+    matrix_exp,
+    pinv,
+    slogdet,
+    solve,
+    solve_triangular,
+    svdvals,
+)
+from .ops.decompositions import inverse as inv
+from .ops.decompositions import linalg_qr as qr
+from .ops.decompositions import linalg_svd as svd
 from .ops.linalg import matmul
 from .ops.matrices import matrix_power
 from .ops.vectors import linalg_cross as cross
 from .ops.vectors import matrix_norm, multi_dot, norm, vecdot, vector_norm
 
-__all__ = ["cross", "matmul", "matrix_norm", "matrix_power", "multi_dot", "norm", "vecdot", "vector_norm"]
+__all__ = [
+    "LinAlgError", "cholesky", "cross", "det", "eigh", "eigvalsh", "inv", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
+    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "vecdot", "vector_norm",
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 
 import numpy as np
 import pytest
@@ -32,6 +33,59 @@ def test_accelerator() -> None:
 
 def test_data_by_its_second_name() -> None:
     assert importlib.import_module("autograd_gpu.utils.data") is ag.utils.data is ag.data
+
+
+def test_modules_by_their_second_names(torch) -> None:
+    """What PyTorch has in nn.modules.NAME is found there, for all that nn has of it."""
+    found = 0
+    for info in pkgutil.iter_modules(torch.nn.modules.__path__):
+        there = importlib.import_module(f"torch.nn.modules.{info.name}")
+        names = [n for n in getattr(there, "__all__", ()) if hasattr(ag.nn, n)]
+        if names:
+            here = importlib.import_module(f"autograd_gpu.nn.modules.{info.name}")
+            assert getattr(ag.nn.modules, info.name) is here
+            for name in names:
+                assert getattr(here, name) is getattr(ag.nn, name)
+            found += len(names)
+    assert found > 120
+    with pytest.raises(ImportError, match="ReLU"):
+        exec("from autograd_gpu.nn.modules.linear import ReLU")
+    assert issubclass(ag.nn.BCELoss, ag.nn.modules.loss._WeightedLoss)
+
+
+def test_default_device(device) -> None:
+    def made() -> list[ag.Tensor]:
+        layer = ag.nn.BatchNorm1d(3)
+        return [
+            ag.zeros(2), ag.randn(2), ag.tensor([1.0]), ag.as_tensor([1]), ag.arange(3), ag.full((2,), 1.0), ag.randperm(3),
+            ag.eye(2), ag.linspace(0, 1, 3), ag.nn.Linear(2, 2).weight, layer.weight, layer.running_mean, ag.empty(2),
+        ]  # fmt: skip
+
+    cpu, there = ag.device("cpu"), ag.zeros(1, device=device).device
+    held = ag.ones(2)
+    with ag.device(device) as inside:
+        assert inside == device == ag.get_default_device()
+        assert {x.device for x in made()} == {there}
+        assert (
+            held.device
+            == ag.zeros_like(held).device
+            == ag.from_numpy(np.ones(2)).device
+            == ag.ones(2, device="cpu").device
+            == cpu
+        )
+        with ag.device("cpu"):
+            assert {x.device for x in made()} == {cpu}
+        assert ag.zeros(1).device == there
+    assert {x.device for x in made()} == {cpu}
+    try:
+        ag.set_default_device(device)
+        assert {x.device for x in made()} == {there} and ag.tensor(held).device == there
+    finally:
+        ag.set_default_device(None)
+    assert {x.device for x in made()} == {cpu} and ag.get_default_device() == cpu
+    with pytest.raises(ZeroDivisionError), ag.device(device):
+        1 / 0  # noqa: B018
+    assert ag.zeros(1).device == cpu
 
 
 def test_parts_of_complex_numbers() -> None:

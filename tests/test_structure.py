@@ -25,7 +25,7 @@ LAYERS = {
     "ops": 2,
     "autograd": 3, "function": 3, "func": 3, "checkpoint": 3, "memory": 3, "capture": 3, "testing": 3, "gradcheck": 3,
     "dtypes": 1,
-    "linalg": 3, "special": 3, "random": 3, "distributions": 4, "anomaly": 3,
+    "linalg": 3, "special": 3, "compiler": 3, "random": 3, "distributions": 4, "anomaly": 3,
     "nn": 4, "optim": 4, "data": 4, "amp": 4, "io": 4, "cuda": 4, "backends": 4, "accelerator": 4, "utils": 4, "doctor": 4,
     "examples": 5, "cli": 5, "__main__": 5,
 }  # fmt: skip

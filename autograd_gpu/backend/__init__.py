@@ -15,7 +15,8 @@ from .driver import why_not
 
 
 class Device:
-    """Where a tensor's elements lie: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)`."""
+    """Where a tensor's elements lie: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)`. In a `with`
+    block of one, what is made without naming a device is made there."""
 
     __slots__ = ("type", "index")
 
@@ -49,8 +50,18 @@ class Device:
         index = "" if self.index is None else f", index={self.index}"
         return f"device(type='{self.type}'{index})"
 
+    def __enter__(self) -> Device:
+        _before.append(default_device[0])
+        default_device[0] = CPU if self.type == "cpu" else self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        default_device[0] = _before.pop()
+
 
 CPU = Device("cpu")
+default_device = [CPU]  # where tensors are made that name no device; always CPU itself for the CPU
+_before: list[Device] = []
 
 _speakers: dict[type, Any] = {np.ndarray: cpu}
 apart = [False]  # whether there are several CUDA devices; known once CUDA is used. See gpu.guard NOTE [Several devices]

@@ -261,9 +261,7 @@ class Plan:
         if fused is None:
             return plain
         scope = {"plain": plain, "fused": fused, "needed": tuple(self.op.input_name(i) for i in self.needed), "words": words}
-        given = ", ".join("*" + n if n == star else f"{n}={n}" for n in self.names)
-        if self.op.residue:
-            given += ", residue=residue"
+        given = ", ".join(["*" + n if n == star else f"{n}={n}" for n in self.names] + ["residue=residue"] * self.op.residue)
         least = getattr(fused, "least", 0)  # for fewer elements the rule is as fast
         declined = "xp is words or " + f"g.size < {least} or " * bool(least)
         declined += f"(grads := fused(xp, g, needed, {given})) is NotImplemented"

@@ -226,6 +226,7 @@ class _Batches(Iterator):
 
     def __init__(self, loader: DataLoader, found: Iterator[Any], skip: int):
         self._loader, self._found = loader, found
+        self._began = loader._began  # which says whether a newer loop has begun: the loader speaks of the latest
         self._pin: Callable[[Any], Any] | None = None
         if loader.pin_memory:
             from ..cuda import is_available
@@ -245,12 +246,16 @@ class _Batches(Iterator):
         return len(self._loader)
 
     def __next__(self) -> Any:
+        loader = self._loader
+        latest = loader._began is self._began
         try:
             batch = next(self._found)
         except StopIteration:
-            self._loader._given = None
+            if latest:
+                loader._given = None
             raise
-        self._loader._given += 1
+        if latest:
+            loader._given += 1
         return batch if self._pin is None else self._pin(batch)
 
 

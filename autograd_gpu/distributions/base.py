@@ -78,6 +78,10 @@ class Distribution:
         if self.validates and not bool(fits.all()):
             raise ValueError(f"{type(self).__name__}: {what}, but the tensor of shape {list(value.shape)} has other elements")
 
+    def _check_numbers(self, *values: Tensor) -> None:
+        for value in values:
+            self._check(value.detach() == value.detach(), "nan is no number", value)
+
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}: {v if v.numel() == 1 else v.shape}" for k, v in vars(self).items() if isinstance(v, Tensor))
         return f"{type(self).__name__}({shown})"

@@ -28,7 +28,7 @@ class Normal(Distribution):
         self.loc, self.scale = together(loc, scale)
         super().__init__(self.loc.shape, (), validate_args)
         self._check(self.scale.detach() > 0, "scale must be positive", self.scale)
-        self._check(self.loc.detach() == self.loc.detach(), "loc must be a number", self.loc)
+        self._check_numbers(self.loc)
 
     @property
     def mean(self) -> Tensor:
@@ -56,6 +56,7 @@ class Normal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density of values."""
+        self._check_numbers(value)
         return -((value - self.loc) ** 2) / (2 * self.scale**2) - self.scale.log() - math.log(math.sqrt(2 * math.pi))
 
     def entropy(self) -> Tensor:
@@ -98,6 +99,7 @@ class LogNormal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density of values."""
+        self._check(value.detach() > 0, "values are positive", value)
         log = value.log()
         return self.base_dist.log_prob(log) - log
 
@@ -115,6 +117,7 @@ class Laplace(Distribution):
         self.loc, self.scale = together(loc, scale)
         super().__init__(self.loc.shape, (), validate_args)
         self._check(self.scale.detach() > 0, "scale must be positive", self.scale)
+        self._check_numbers(self.loc)
 
     @property
     def mean(self) -> Tensor:
@@ -133,6 +136,7 @@ class Laplace(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density of values."""
+        self._check_numbers(value)
         return -(2 * self.scale).log() - (value - self.loc).abs() / self.scale
 
     def entropy(self) -> Tensor:
@@ -166,6 +170,7 @@ class Exponential(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density of values."""
+        self._check(value.detach() >= 0, "values must not be negative", value)
         return self.rate.log() - self.rate * value
 
     def entropy(self) -> Tensor:
@@ -198,7 +203,8 @@ class Uniform(Distribution):
         return self.low + _like(rand, self._extended(sample_shape), self.low) * (self.high - self.low)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the density of values: -inf outside."""
+        """The logarithm of the density of values: -inf outside, where validate_args is False."""
+        self._check((value >= self.low) & (value <= self.high), "values are from low to high", value)
         inside = (self.low <= value) & (self.high > value)
         return inside.type_as(self.low).log() - (self.high - self.low).log()
 

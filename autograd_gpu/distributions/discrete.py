@@ -42,8 +42,9 @@ class Categorical(Distribution):
         if probs is not None:
             self._check(probs.detach() >= 0, "probabilities must not be negative", probs)
             self._probs, self._logits = probs / probs.sum(-1, keepdim=True), None
+            self._check(self._probs.detach() >= 0, "probabilities must not sum up to 0", probs)
         else:
-            self._check(logits.detach() == logits.detach(), "logits must be numbers", logits)
+            self._check_numbers(logits)
             self._probs, self._logits = None, logits - logits.logsumexp(-1, keepdim=True)
 
     @property
@@ -76,7 +77,8 @@ class Categorical(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the probability of classes."""
         if self.validates:
-            self._check((value >= 0) & (value < self._num_events), f"classes are 0 to {self._num_events - 1}", value)
+            classes = (value >= 0) & (value < self._num_events) & (value == value.long())
+            self._check(classes, f"classes are 0 to {self._num_events - 1}", value)
         logits, shape = self.logits, value.shape
         if shape != self._batch_shape:
             value = value.expand(*shape) if len(shape) >= len(self._batch_shape) else value.expand(*self._batch_shape)
@@ -128,6 +130,11 @@ class OneHotCategorical(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the probability of one-hot vectors."""
+        if value.shape[-1:] != self._event_shape:
+            raise ValueError(
+                f"the last dimension of values should be {self._event_shape[0]}, and their shape is {list(value.shape)}"
+            )
+        self._check(((value == 0) | (value == 1)) & (value.sum(-1, keepdim=True) == 1), "values are one-hot", value)
         return self._categorical.log_prob(value.argmax(-1))
 
     def entropy(self) -> Tensor:
@@ -154,6 +161,8 @@ class Bernoulli(Distribution):
         if self._probs is not None:
             inside = self._probs.detach()
             self._check((inside >= 0) & (inside <= 1), "probabilities are 0 to 1", self._probs)
+        else:
+            self._check_numbers(self._logits)
 
     @property
     def probs(self) -> Tensor:

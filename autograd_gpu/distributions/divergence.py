@@ -60,7 +60,9 @@ def _one_hots(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
 @register_kl(Bernoulli, Bernoulli)
 def _bernoullis(p: Bernoulli, q: Bernoulli) -> Tensor:
     t1 = p.probs * (softplus(-q.logits) - softplus(-p.logits))
-    return t1 + (1 - p.probs) * (softplus(q.logits) - softplus(p.logits))
+    t1 = t1.masked_fill(q.probs == 0, float("inf")).masked_fill(p.probs == 0, 0)
+    t2 = (1 - p.probs) * (softplus(q.logits) - softplus(p.logits))
+    return t1 + t2.masked_fill(q.probs == 1, float("inf")).masked_fill(p.probs == 1, 0)
 
 
 @register_kl(Exponential, Exponential)

@@ -9,12 +9,13 @@ NOTE [What it costs]
     2. After that a look is at half of the layers, and at one of four things: gradients, updates, moments, idle units. They take
        turns: a small network, whose step is a few dozen calls, could not pay for more.
     3. Of large arrays some rows stand for all (LARGE, and FEW for what is copied).
+    4. An update is looked for at each backward until there is one (at most PATIENCE times): gradients may be those of several
+       backwards, and the backward after a look may be that of another network.
     Numbers stay on their device until the report is asked for.
 """
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ from .record import ACTIVATIONS, DIES, SATURATES, Layer, Look, Record
 from .report import Report
 
 FULL = 3  # so many steps at the beginning are looked at in full
+PATIENCE = 64  # backwards in which an update is waited for
 LARGE, FEW = 16384, 4096  # elements: of larger arrays some rows stand for all
 GRADIENT, MOMENTS, UPDATE, IDLE = KINDS = 1, 2, 4, 8  # what a look is at
 FORWARD, FULLY = MOMENTS | IDLE, 15
@@ -70,9 +72,13 @@ class _Tap:
         out = self.out = self.forward(*args, **kwargs)
         return out
 
-    def __deepcopy__(self, memo: dict) -> Any:
-        """A copy of the model is not watched: it has its own forward."""
-        return types.MethodType(type(self.module).forward, memo[id(self.module)])
+    def __reduce__(self) -> Any:
+        """A copy of the model, or what it is pickled to, is not watched: it has the forward that it would have had."""
+        return (getattr, (self.module, "forward")) if self.before is None else (_itself, (self.before,))
+
+
+def _itself(x: Any) -> Any:
+    return x
 
 
 class _Part:
@@ -84,7 +90,8 @@ class _Part:
         weights = [p for p in self.parameters if p.array.ndim > 1]
         self.weight = weights[0] if weights else self.parameters[0] if self.parameters else None
         self.alive: Any = None  # units that were not zero at some time
-        self.before: Any = None  # the weight before the update that is waited for
+        self.before: Any = None  # the weight before the update that is waited for,
+        self.waiting: list[Look] = []  # and the looks that wait for it
         self.is_activation = activation is not None
         self.channels_first = type(module).__name__.startswith(CHANNELS_FIRST)
         kind = type(module).__name__
@@ -92,16 +99,20 @@ class _Part:
         if self.weight is not None:
             self.layer.bytes = self.weight.array.itemsize
 
-    def look(self, step: int, at: int) -> None:
-        """Reduce what came through the tap and the gradients, or the one of it that is asked for, to numbers."""
+    def look(self, step: int, at: int, scale: float) -> None:
+        """Reduce what came through the tap and the gradients, or the one of it that is asked for, to numbers. The loss was
+        multiplied by `scale`."""
         look = Look(step)
         self.layer.looks.append(look)
         if at & GRADIENT:
             grads = [p.grad for p in self.parameters]
             look.gradient = sum([_square(g.array) for g in grads if g is not None])
+            if scale != 1:
+                look.gradient = look.gradient / scale**2
         if at & UPDATE and self.weight is not None:
             self.before = rows = _some(self.weight.array, FEW).copy()
             look.weight = _square(rows)
+            self.waiting.append(look)
         if at & FORWARD:
             out = self.output()
             if out is not None:
@@ -132,14 +143,16 @@ class _Part:
             out = out[0]
         return out if isinstance(out, Tensor) and out.array.dtype.kind in "fV" else None
 
-    def updated(self) -> None:
-        """The optimizer has passed: by how much did the weight change?"""
-        before, self.before = self.before, None
-        if before is not None and self.layer.looks:
-            rows = _some(self.weight.array, FEW)
-            if rows.shape == before.shape:
-                before -= rows
-                self.layer.looks[-1].update = _square(before)
+    def update(self) -> Any:
+        """By how much the weight differs from what it was at the look: a sum of squares, None if it cannot be compared."""
+        rows = None if self.before is None else _some(self.weight.array, FEW)
+        return None if rows is None or rows.shape != self.before.shape else _square(self.before - rows)
+
+    def updated(self, update: Any) -> None:
+        """This is the update that was waited for."""
+        for look in self.waiting:
+            look.update = update
+        self.waiting, self.before = [], None
 
 
 def _some(array: Any, most: int = LARGE, thin: bool = True) -> Any:
@@ -180,12 +193,12 @@ def _square(array: Any) -> Any:
 class Watch:
     """A network under observation. Made by `watch`; see there."""
 
-    def __init__(self, model: Module, optimizer: Any = None, every: int = 10):
+    def __init__(self, model: Module, optimizer: Any = None, every: int = 10, scaler: Any = None):
         if not isinstance(model, Module):
             raise TypeError(f"watch() takes a Module, not {type(model).__name__}")
         if not isinstance(every, int) or every < 1:
             raise ValueError(f"every is a number of steps, at least 1, and got {every!r}")
-        self.model, self.optimizer, self.every = model, optimizer, every
+        self.model, self.optimizer, self.every, self.scaler = model, optimizer, every, scaler
         self._parts = [
             _Part(name, module, _activation_of(module))
             for name, module in model.named_modules()
@@ -203,7 +216,8 @@ class Watch:
         self._left = 0  # after so many others
         self._looking: Sequence[_Part] = ()  # the parts to look at next,
         self._at = 0  # and at what of them
-        self._waiting: Sequence[_Part] = ()  # the parts whose update is waited for
+        self._waiting: Sequence[_Part] = ()  # the parts whose update is waited for,
+        self._patience = 0  # in so many backwards more
         self._running = True
         self._arm()
         anomaly.surround(self._pass)
@@ -258,16 +272,19 @@ class Watch:
             if not step:
                 self._begin(nodes)
         found = run(roots, retain, create)
+        if at & UPDATE and self._waiting and self._waiting is not self._looking:
+            self._updates(last=True)
+        scale = 1.0 if self.scaler is None else self.scaler.get_scale()
         for part in self._looking:
-            part.look(step, at)
-        if not self._finite():
+            part.look(step, at, scale)
+        if (scale <= 1 or self.scaler is None) and not self._finite():  # a scaler that can go lower leaves such a step out
             self._step = step + 1
             self._record.trouble = locate(step, self.model, self._root, roots, nodes, saved)
             self.stop()
             return found
         self._disarm()
         if at & UPDATE:
-            self._waiting = self._looking
+            self._waiting, self._patience = self._looking, PATIENCE
         if step < FULL:
             self._uniformity()
             self._step = step + 1
@@ -286,10 +303,14 @@ class Watch:
         total = _square(g.array)
         return bool(total - total == 0)
 
-    def _updates(self) -> None:
-        for part in self._waiting:
-            part.updated()
-        self._waiting = ()
+    def _updates(self, last: bool = False) -> None:
+        """If the optimizer has made its step since the look, or waiting for that ends: by how much did the weights change?"""
+        found = [part.update() for part in self._waiting]
+        self._patience -= 1
+        if last or self._patience < 0 or any(update is not None and bool(update) for update in found):
+            for part, update in zip(self._waiting, found, strict=True):
+                part.updated(update)
+            self._waiting = ()
 
     def _begin(self, nodes: list) -> None:
         """In the first step: which functions come after which layers, what goes in, and what the learning rate is."""
@@ -333,7 +354,7 @@ class Watch:
         if self._running:
             self._running = False
             if self._waiting:
-                self._updates()
+                self._updates(last=True)
             self._disarm()
             anomaly.release(self._pass)
 
@@ -346,7 +367,7 @@ class Watch:
     def record(self) -> Record:
         """What was collected up to now, as plain numbers."""
         if self._waiting:
-            self._updates()
+            self._updates(last=True)
         self._record.steps = max(0, self._step - self._left)
         for part in self._parts:
             if part.alive is not None:
@@ -370,7 +391,7 @@ def _activation_of(module: Module) -> str | None:
     return name if name in ACTIVATIONS and not module.__dict__["_modules"] else None
 
 
-def watch(model: Module, optimizer: Any = None, every: int = 10) -> Watch:
+def watch(model: Module, optimizer: Any = None, every: int = 10, scaler: Any = None) -> Watch:
     """Look at the flow of gradients through `model` in the first three steps, and after that in every `every`-th, where a step is
     a backward pass. It begins at once and ends with `stop()` or, used as a context manager, with the block. `report()` then
     names what is wrong, and the remedy.
@@ -378,6 +399,7 @@ def watch(model: Module, optimizer: Any = None, every: int = 10) -> Watch:
     optimizer   asked for its learning rate, which the report then names
     every       1: look at each step in full, which is what finds the first line that gives NaN wherever it is. With 10 it
                 costs less than 3% of a step
+    scaler      the amp.GradScaler that the loss is multiplied by, if there is one
 
     >>> import autograd_gpu as ag
     >>> from autograd_gpu import doctor, nn, optim
@@ -393,4 +415,4 @@ def watch(model: Module, optimizer: Any = None, every: int = 10) -> Watch:
     >>> [(finding.kind, finding.layer) for finding in watching.report().findings]
     [('vanishing', '0')]
     """
-    return Watch(model, optimizer, every)
+    return Watch(model, optimizer, every, scaler)

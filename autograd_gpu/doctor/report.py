@@ -52,7 +52,9 @@ class Report:
             drawn = _drawn(tables)
         except ImportError:
             drawn = "\n\n".join(_plain(*table) for table in tables)
-        return drawn if wrong else f"{drawn}\nNothing is wrong."
+        if wrong:
+            return drawn
+        return f"{drawn}\n" + ("Nothing is wrong." if self.record.steps else "Nothing was seen: there was no backward yet.")
 
     def plot(self, path: str | Path) -> Path:
         """Draw gradients, updates, outputs and idle shares by layer into a picture file. Needs matplotlib (the extra `viz`)."""

@@ -47,7 +47,7 @@ IN_PLACE: tuple[str, ...] = ()
 def place_of(device: Any) -> backend.Device:
     """The Device meant by one, by a name, by the number of a CUDA device, or by None, the default."""
     if device is None:
-        return backend.CPU
+        return backend.default_device[0]
     return backend.Device("cuda", device) if isinstance(device, int) else backend.Device(device)
 
 
@@ -75,6 +75,13 @@ def sizes_of(name: str, size: Sequence[Any], keywords: dict[str, Any] | None = N
 # -- from data ---------------------------------------------------------------------------------------------------------
 
 
+def _placed(array: Any, device: Any) -> Any:
+    """The array on a device, or left where it is if neither `device` nor a default one of the user's says where it should be."""
+    if device is None and backend.default_device[0] is backend.CPU:
+        return array
+    return backend.move(array, place_of(device))
+
+
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested sequences of numbers, an array, or a tensor.
 
@@ -87,7 +94,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             [3., 4.]])
     """
     array = array_of(data, dtype_of(dtype), copy=True)
-    return made(array if device is None else backend.move(array, place_of(device)), requires_grad)
+    return made(_placed(array, device), requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -101,7 +108,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, Tensor):
         return data.to(dtype=dtype, device=device)
     array = array_of(data, dtype_of(dtype), copy=False)
-    return Tensor(array if device is None else backend.move(array, place_of(device)))
+    return Tensor(_placed(array, device))
 
 
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:

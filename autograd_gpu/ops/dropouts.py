@@ -38,6 +38,11 @@ def _check(name: str, input: Tensor, p: float) -> None:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
+def _check_scales(input: Tensor) -> None:
+    if category(input.array.dtype) < 2:
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {input.dtype}: dropout scales its input")
+
+
 def _dropped(input: Tensor, p: float) -> Tensor:
     if p == 1.0:
         return input * 0.0
@@ -59,8 +64,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     _check("dropout", input, p)
     if not training or not p or not input.array.size:
         return input
-    if category(input.array.dtype) < 2:
-        raise RuntimeError(f"result type Float can't be cast to the desired output type {input.dtype}: dropout scales its input")
+    _check_scales(input)
     return in_place(_dropped, "dropout_")(input, p) if inplace else _dropped(input, p)
 
 
@@ -89,6 +93,7 @@ def _of_channels(name: str, input: Tensor, p: float, training: bool, inplace: bo
         return input
     if ndim < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    _check_scales(input)
 
     def apply(x: Tensor) -> Tensor:
         if ndim == batch - 1 and name != "dropout2d":  # (C, ...)

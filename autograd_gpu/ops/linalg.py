@@ -378,8 +378,17 @@ def _linear(xp: Any, x: Any, weight: Any, bias: Any) -> Any:
     ...
 
 
+def _linear_vector(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`linear` with a vector for weight: a number for each vector of the input."""
+    if bias is not None and input.ndim > 1:
+        raise RuntimeError(f"mat2 must be a matrix, got 1-D tensor: weight {list(weight.shape)} and input {list(input.shape)}")
+    _check_dtypes(input, weight)
+    out = matmul(input, weight)
+    return out if bias is None else out + bias
+
+
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input @ weight.T + bias as one op, for `input` (..., in), `weight` (out, in) and `bias` (out).
+    """input @ weight.T + bias as one op, for `input` (..., in), `weight` (out, in), or (in) without a bias, and `bias` (out).
 
     Raises RuntimeError for shapes that do not fit and for different dtypes.
 
@@ -387,6 +396,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> ag.linear(ag.tensor([1.0, 2.0]), ag.tensor([[1.0, 1.0], [0.0, 3.0]]), ag.tensor([10.0, 20.0]))
     tensor([13., 26.])
     """
-    if isinstance(input, Tensor) and input.array.ndim == 1:
-        return linear(shaped(input, (1, *input.array.shape)), weight, bias).reshape((-1,))
+    if isinstance(input, Tensor) and isinstance(weight, Tensor):
+        if weight.array.ndim == 1:
+            return _linear_vector(input, weight, bias)
+        if input.array.ndim == 1:
+            return linear(shaped(input, (1, *input.array.shape)), weight, bias).reshape((-1,))
+        if not input.array.ndim:
+            raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are 0D and {weight.ndim}D")
     return words.linear(input, weight, NOTHING if bias is None else bias)

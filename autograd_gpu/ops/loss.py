@@ -124,6 +124,14 @@ def _check_classes(input: Tensor, target: Tensor) -> None:
     check_classes(target)
 
 
+def _one_row(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """An input (C) and its class, a number or a vector of one, as a batch of one."""
+    shape = target.array.shape
+    if len(shape) == 1 and shape != (1,):
+        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {shape[0]}")
+    return input.reshape((1, *input.shape)), target if shape else target.reshape((1,))
+
+
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -164,7 +172,7 @@ def cross_entropy(
             raise RuntimeError("ignore_index is not supported for floating point target")
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     if input.ndim == 1:
-        input, target = input.reshape((1, *input.shape)), target.reshape((1, *target.shape))
+        input, target = _one_row(input, target)
         out = cross_entropy(input, target, weight, None, ignore_index, None, reduction, label_smoothing)
         return out.reshape(()) if reduction == "none" else out
     _check_classes(input, target)
@@ -252,7 +260,7 @@ def nll_loss(
     reduction = reduction_of(size_average, reduce, reduction)
     check_tensors("nll_loss", input=input, target=target)
     if input.ndim == 1:
-        input, target = input.reshape((1, *input.shape)), target.reshape((1, *target.shape))
+        input, target = _one_row(input, target)
         out = nll_loss(input, target, weight, None, ignore_index, None, reduction)
         return out.reshape(()) if reduction == "none" else out
     _check_classes(input, target)

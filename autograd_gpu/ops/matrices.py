@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.graph import words
 from ..core.tensor import Tensor
+from .decompositions import inverse
 from .grid import eye
 from .linalg import check_ndim, check_tensors
 from .shape import shaped
@@ -46,7 +47,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 
 
 def matrix_power(input: Tensor, n: int) -> Tensor:
-    """The n-th power, n >= 0, of a square matrix or of a batch of them, by repeated squaring.
+    """The n-th power of a square matrix or of a batch of them, by repeated squaring.
 
     >>> import autograd_gpu as ag
     >>> ag.matrix_power(ag.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
@@ -56,7 +57,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
         raise RuntimeError(f"linalg.matrix_power: A must be batches of square matrices, but they are {list(input.shape)}")
     if n < 0:
-        raise NotImplementedError(f"matrix_power with n = {n}: negative powers need the inverse, which is not available")
+        return matrix_power(inverse(input), -n)
     if n == 0:
         return _identity_like(input)
     result, square = None, input

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
+from ..backend.promotion import int64
 from ..core.graph import words
 from ..core.inplace import put_view
 from ..core.primitive import linear
 from ..core.tensor import Tensor
 from .arguments import FULL, axis_of, shape_of
 
-__all__ = ["chunk", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "dsplit", "hsplit", "narrow", "select"]
+__all__ = [
+    "as_strided",
+    "chunk",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "diagonal_scatter",
+    "dsplit",
+    "hsplit",
+    "narrow",
+    "select",
+]
 __all__ += ["select_scatter", "slice_scatter", "split", "split_with_sizes", "tensor_split", "unbind", "vsplit"]
 METHODS: tuple[str, ...] = (*__all__, "unfold", "__iter__")
 IN_PLACE: tuple[str, ...] = ()
@@ -28,6 +42,25 @@ def _split(xp: Any, x: Any, *, axis: int, sizes: tuple[int, ...]) -> Any:
 @linear(lambda xp, g, axis: xp.stack(*g, axis=axis), view=True, outputs="*")
 def _unbind(xp: Any, x: Any, *, axis: int) -> Any:
     """The op behind `unbind` and iteration, with one node for all as well."""
+    ...
+
+
+def _places(xp: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+    """The places in the vector of the elements of `strided`, as a vector."""
+    places = xp.zeros((), int64) + offset
+    for i, (n, step) in enumerate(zip(shape, strides, strict=True)):
+        places = places + xp.reshape(xp.arange(n) * step, shape=(n, *(1,) * (len(shape) - i - 1)))
+    return xp.reshape(places, shape=(prod(shape),))
+
+
+@linear(
+    lambda xp, g, x_shape, shape, strides, offset: xp.unindex(
+        xp.reshape(g, shape=(prod(shape),)), _places(xp, shape, strides, offset), axes=(0,), shape=x_shape
+    ),
+    view=True,
+)
+def _strided(xp: Any, x: Any, *, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+    """The op behind `as_strided`, of a vector."""
     ...
 
 
@@ -100,6 +133,36 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     if start + length > n:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
     return words.slice(input, spec=((FULL,) * axis + ((start, start + length, None), ...)))
+
+
+def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    """A view of the elements of `input`, in their order in memory, that goes stride[i] elements on for a step in dimension i.
+
+    Raises RuntimeError for a view that leaves the input, and for an input that is not contiguous or, with a storage_offset, is
+    itself a view: unlike PyTorch's storage, nothing is there but the elements of the input.
+
+    >>> import autograd_gpu as ag
+    >>> ag.as_strided(ag.arange(5), (3, 3), (1, 1))
+    tensor([[0, 1, 2],
+            [1, 2, 3],
+            [2, 3, 4]])
+    """
+    shape, strides, offset = tuple(shape_of(size)), tuple(int(n) for n in stride), storage_offset or 0
+    if len(shape) != len(strides):
+        raise RuntimeError(
+            f"mismatch in length of strides and shape: {len(strides)} strides {list(strides)} for {len(shape)} sizes {list(shape)}"
+        )
+    if min(strides, default=0) < 0 or offset < 0:
+        raise RuntimeError(f"as_strided: Negative strides are not supported, got strides: {list(strides)} and offset {offset}")
+    if not input.is_contiguous() or storage_offset is not None and input._base is not None:
+        raise RuntimeError("as_strided: the input must be contiguous, and with storage_offset no view: call clone() on it first")
+    last = offset + sum(step * (n - 1) for n, step in zip(shape, strides, strict=True))
+    if 0 not in shape and last >= input.numel():
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset} need {last + 1} elements, and the "
+            f"tensor of shape {list(input.shape)} has {input.numel()}"
+        )
+    return words.strided(words.reshape(input, shape=(input.numel(),)), shape=shape, strides=strides, offset=offset)
 
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from operator import is_
 from typing import Any
 
 from .. import backend
@@ -65,6 +66,8 @@ class Flat:
         self.most = xp.bucket_elements(total)
         self.scratch = xp.bucket_scratch(min(self.most, total), dtype)
         self.flats = [xp.zeros((total,), dtype) for _ in slots]
+        self.states = states
+        self.views: list[Tensor] = []  # of the first kind of state, as they stand in the states
         self._adopt(states, slots, show)
         self.pieces = [(i, index) for i, a in enumerate(self.arrays) for index in blocks(a.shape, self.most)]
         self.buckets = self._pack()
@@ -82,6 +85,8 @@ class Flat:
                 if old is not None:
                     view[...] = old.array
                 state[name] = Tensor(view)
+            if slots or show:
+                self.views.append(state[slots[0] if slots else "step"])
             start += array.size
 
     def _pack(self) -> list[tuple]:
@@ -136,10 +141,11 @@ class Layout:
 
     def __init__(self, group: dict[str, Any], slots: tuple[str, ...], optimizer: FlatOptimizer):
         self.slots = slots
-        self.size = len(group["params"])
+        self.params = list(group["params"])
+        self.keeps = bool(slots or optimizer.counts_steps)
         self.absent: list[Tensor] = []
         kinds: dict[tuple, list[Tensor]] = {}
-        for p in group["params"]:
+        for p in self.params:
             if p.grad is None and p not in optimizer.state:
                 self.absent.append(p)
             else:
@@ -147,22 +153,31 @@ class Layout:
         self.flats = []
         for params in kinds.values():
             counts = [optimizer._count(p) for p in params]
-            keeps = slots or optimizer.counts_steps
             if backend.apart[0]:
                 backend.go_to(params[0].array)
-            states = [optimizer.state[p] if keeps else {} for p in params]
+            states = [optimizer.state[p] if self.keeps else {} for p in params]
             self.flats.append(optimizer._flat(group, params, states, slots, counts))
+        self.known = len(optimizer.state)
+        self.shown = slots[0] if slots else "step"
 
-    def outdated(self, group: dict[str, Any], slots: tuple[str, ...]) -> bool:
-        """Whether the group has changed so that it must be laid out anew."""
-        if slots != self.slots or len(group["params"]) != self.size:
+    def outdated(self, group: dict[str, Any], slots: tuple[str, ...], state: dict[Any, Any]) -> bool:
+        """Whether the group, or what the optimizer keeps of its parameters, has changed so that it must be laid out anew. Asked in
+        each step: of the state, only how many parameters have one and that of the first of each Flat are looked at."""
+        params = group["params"]
+        if slots != self.slots or len(params) != len(self.params) or not all(map(is_, params, self.params)):
             return True
         for p in self.absent:
             if p.grad is not None:
                 return True
+        if self.keeps and len(state) != self.known:
+            return True
         for flat in self.flats:
             for p, array in flat.pairs:
                 if p.array is not array:
+                    return True
+            if self.keeps:
+                first = state.get(flat.params[0])
+                if first is not flat.states[0] or first.get(self.shown) is not flat.views[0]:
                     return True
         return False
 
@@ -216,7 +231,7 @@ class FlatOptimizer(Optimizer):
         for k, group in enumerate(self.param_groups):
             slots = self._slots(group)
             layout = layouts.get(k)
-            if layout is None or layout.outdated(group, slots):
+            if layout is None or layout.outdated(group, slots, self.state):
                 layout = layouts[k] = Layout(group, slots, self)
             for flat in layout.flats:
                 if apart:

@@ -36,10 +36,13 @@ ELEMENTS: dict[str, Any] = {
     "windowed": np.arange(2 * 3 * 4).reshape(2, 3, 4) % 5,
     "picked": [[1], [2], [3]],
     "image": np.random.default_rng(3).integers(-3, 4, (2, 3, 7, 6)),
-    "edge": [[[0, 1, NAN, 1, 2, 2], [1, 1, NAN, NAN, -INF, 0], [-INF, -INF, INF, 0, 0, 0], [-INF, -INF, 1, INF, 0, 0]]
-             + [[1, 2, 3, 4, 5, 6]] * 3],
+    "edge": [
+        [[0, 1, NAN, 1, 2, 2], [1, 1, NAN, NAN, -INF, 0], [-INF, -INF, INF, 0, 0, 0], [-INF, -INF, 1, INF, 0, 0]]
+        + [[1, 2, 3, 4, 5, 6]] * 3
+    ],
     "bar": np.arange(320).reshape(1, 320) * 7 % 60,
     "pooled": np.arange(18).reshape(2, 3, 3) % 5 - 1,
+    "definite": [[[4, 1, 0], [1, 3, 1], [0, 1, 2]], [[2, -1, 0], [-1, 5, 1], [0, 1, 7]]],
     "ranked": [[1, 1, 2, 3, 3], [3, 1, 3, 1, 2], [2, 2, 1, 1, 2]],
 }
 # Arrays of a dtype of their own.
@@ -116,6 +119,9 @@ _CONVOLUTIONS = [
 ALL = "fhbi?"
 NUMBERS = "fhbi"
 LINES = [
+    # matrices
+    *(line(word, "definite", dtypes="fd", scale=8) for word in ("cholesky", "det", "eigh", "inverse", "qr", "slogdet", "svd")),
+    line("solve", "definite definite", dtypes="fd", scale=8), line("pinv", "definite", rtol=1e-5, atol=0.0, dtypes="fd", scale=8),
     # arrays
     line("astype", dtype=np.dtype(np.float16), dtypes=ALL), line("astype", "finite", dtype=BFLOAT16, dtypes=ALL),
     line("astype", "finite", dtype=np.dtype(np.int64), dtypes=ALL), line("clone", dtypes=ALL), line("contiguous"),
@@ -217,6 +223,7 @@ LINES = [
     line("reshape", shape=(5, 3)), line("transpose", "cube", axes=(2, 0, 1)), line("mT", "cube"),
     line("broadcast_to", "row", shape=(2, 3, 5)), line("split", axis=1, sizes=(2, 3)), line("unbind", "cube", axis=1),
     line("diagonal", "cube", offset=1, axis1=0, axis2=2), line("windows", axis=1, size=3, step=2),
+    line("strided", "line", shape=(2, 3), strides=(1, 2), offset=1), line("strided", "line", shape=(), strides=(), offset=6),
     line("from_diagonal", "row", shape=(5, 6), offset=1, axis1=0, axis2=1, dtypes=ALL),
     *[line("sum_windows", "windowed", axis=1, step=s, length=n, dtypes="fhi") for s, n in ((1, 6), (2, 9), (5, 14))],
     line("sum_windows", "windowed", axis=0, step=2, length=7), line("cat", "x y", axis=1, dtypes=ALL),

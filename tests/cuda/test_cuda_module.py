@@ -17,6 +17,7 @@ def test_devices():
     assert cuda.current_device() == 0 and isinstance(cuda.get_device_name(), str)
     found = cuda.get_device_properties("cuda:0")
     assert (found.major, found.minor) == cuda.get_device_capability() >= (7, 5)
+    assert cuda.is_bf16_supported() and cuda.is_bf16_supported(False) == (found.major >= 8)
     assert found.name == cuda.get_device_name(0) and found.total_memory == cuda.mem_get_info()[1] > 0
     assert found.warp_size == 32 and found.multi_processor_count > 0
     cuda.synchronize()
@@ -85,6 +86,8 @@ def test_memory():
     del y
     assert cuda.memory_allocated() - before == 1 << 18 and cuda.max_memory_allocated() - before >= 1 << 19
     assert cuda.memory_reserved() >= cuda.memory_allocated()
+    summary = cuda.memory_summary()
+    assert "device 0" in summary and f"{cuda.max_memory_allocated() / 2**20:,.1f} MiB" in summary
     cuda.reset_peak_memory_stats()
     assert cuda.max_memory_allocated() == cuda.memory_allocated()
     free, total = cuda.mem_get_info()

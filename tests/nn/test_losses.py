@@ -460,3 +460,14 @@ def test_shapes_that_differ_warn():
         with pytest.warns(UserWarning, match=r"Using a target size \(\[3\]\) that is different to the input size") as warned:
             function(ag.ones(2, 3), ag.ones(3))
         assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll_loss"])
+def test_a_vector_of_logits_and_a_class_in_a_vector(loss, reduction):
+    f = getattr(ag.nn.functional, loss)
+    x = ag.tensor([0.5, 2.0, 1.0])
+    out = f(x, ag.tensor([1]), reduction=reduction)
+    assert out.shape == () and out.item() == f(x, ag.tensor(1), reduction=reduction).item()
+    with pytest.raises(ValueError, match="1D target must have size 1, but got target size: 2"):
+        f(x, ag.tensor([1, 2]), reduction=reduction)

@@ -179,3 +179,22 @@ def test_an_incoming_gradient_scales() -> None:
     a = leaf(x)
     (ag.cross_entropy(a, ag.tensor(target)) * 3).backward()
     np.testing.assert_allclose(a.grad.numpy(), 3 * gradient(x, target), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 4, 3)], ids=str)
+def test_linear_with_a_vector_for_weight(shape):
+    x, w = ag.randn(*shape, requires_grad=True), ag.randn(3, requires_grad=True)
+    out = ag.nn.functional.linear(x, w)
+    assert out.shape == shape[:-1]
+    out.sum().backward()
+    np.testing.assert_allclose(x.grad.array, np.broadcast_to(w.detach().array, shape))
+    np.testing.assert_allclose(w.grad.array, x.detach().array.reshape(-1, 3).sum(0), 1e-5)
+
+
+def test_linear_refuses_what_has_no_dimensions_and_biases_of_vectors():
+    with pytest.raises(RuntimeError, match="at least 1D, but they are 0D and 2D"):
+        ag.nn.functional.linear(ag.tensor(1.0), ag.ones(2, 3))
+    with pytest.raises(RuntimeError, match=r"must be a matrix, got 1-D tensor: weight \[3\] and input \[2, 3\]"):
+        ag.nn.functional.linear(ag.ones(2, 3), ag.ones(3), ag.ones(1))
+    with pytest.raises(RuntimeError, match="dtype"):
+        ag.nn.functional.linear(ag.ones(2, 3), ag.ones(3).double())

@@ -316,3 +316,47 @@ def test_state_does_not_end_in_denormals(make):
         values = np.abs(np.atleast_1d(kept.numpy()))
         assert not ((values > 0) & (values < smallest)).any(), (name, values)
         assert values[0] > 0, name
+
+
+OWNERS = ["SGD", "Adam", "Adagrad", "RMSprop", "NAdam"]
+
+
+def rewritten(ns, name):
+    """What parameters become whose group, or state, is written into between steps: in a list, the same for both frameworks."""
+    p, q = ns.ones(3, requires_grad=True), ns.ones(2, requires_grad=True)
+    optimizer = getattr(ns.optim, name)([p, q], lr=0.1, **({"momentum": 0.9} if name == "SGD" else {}))
+    group, seen = optimizer.param_groups[0], []
+
+    def steps():
+        for _ in range(2):
+            optimizer.zero_grad()
+            sum(((x + 1) ** 2).sum() for x in group["params"]).backward()
+            optimizer.step()
+        seen.append([float(v) for x in (p, q, *group["params"]) for v in x.detach()])
+
+    steps()
+    larger = ns.nn.Parameter(p.detach() * 2)  # another tensor in the place of p, with its state
+    optimizer.state[larger] = optimizer.state.pop(p)
+    group["params"][0] = larger
+    steps()
+    part = ns.nn.Parameter(larger.detach()[:2].clone())  # a part of it, with a part of its state
+    held = optimizer.state.pop(larger)
+    optimizer.state[part] = {k: v[:2].clone() if getattr(v, "ndim", 0) else v for k, v in held.items()}
+    group["params"][0] = part
+    steps()
+    group["params"].reverse()
+    steps()
+    kind = next(k for k, v in optimizer.state[q].items() if getattr(v, "ndim", 0))
+    optimizer.state[q][kind] = ns.ones(2) * 3
+    steps()
+    if name != "Adagrad":  # which PyTorch gives its state when it is made
+        optimizer.state.clear()
+        steps()
+    return seen
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_groups_and_state_may_be_written_into(name):
+    torch = pytest.importorskip("torch")
+    for ours, theirs in zip(rewritten(ag, name), rewritten(torch, name), strict=True):
+        np.testing.assert_allclose(ours, theirs, 1e-4, 1e-5)

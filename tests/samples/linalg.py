@@ -47,6 +47,25 @@ SAMPLES = [
     S("matrix_power", f(3, 3), 0),
     S("matrix_power", f(3, 3), 1),
     S("matrix_power", f(2, 3, 3), 5),
+    S("matrix_power", f(3, 3), -2, tolerance=1e-6),
+    S("matrix_exp", f(2, 3, 3), skip=("half_precision_stays",)),  # of no half precision, as all below
+    S("inverse", f(2, 3, 3), tolerance=1e-6),
+    S("det", f(2, 3, 3), tolerance=1e-6, skip=("is_silent",)),  # singular matrices are an error
+    S("slogdet", f(3, 3), tolerance=1e-6, skip=("is_silent",)),
+    S("logdet", f(1, 1, low=0.5), skip=("is_silent",)),
+    S("linalg.solve", f(2, 3, 3), f(3, 2), tolerance=1e-6),
+    S("linalg.solve_triangular", f(2, 2), f(2, 3), upper=True, tolerance=1e-6),
+    S("linalg.pinv", f(4, 2), tolerance=1e-6),
+    S("pinverse", f(2, 4), tolerance=1e-6),
+    # more of them, with inputs that are definite or symmetric: tests/ops/test_decompositions.py
+    S("cholesky", f(2, 1, 1, low=0.5), torch="linalg.cholesky"),
+    S("cholesky_solve", f(1, 2), f(1, 1, low=0.5), tolerance=1e-6),
+    S("cholesky_inverse", f(1, 1, low=0.5), tolerance=1e-6),
+    S("linalg.eigvalsh", f(2, 1, 1), tolerance=1e-6),
+    S("linalg.svdvals", f(2, 3, 4), tolerance=1e-6),
+    S("svd", f(1, 3), tolerance=1e-6),
+    S("qr", f(4, 2), torch="linalg.qr", tolerance=1e-6, skip=("is_silent",)),
+    S("linalg.qr", f(2, 3, 5), tolerance=1e-6, skip=("is_silent",)),
     S("chain_matmul", f(2, 3), f(3, 4), f(4, 5), f(5, 1)),
     # einsum
     S("einsum", "ij,jk->ik", f(2, 3), f(3, 4), ints=True),

@@ -14,6 +14,7 @@ from .arrays import *
 from .attention import ATTENTION
 from .conv import *
 from .conv import CONVOLUTIONS
+from .decompositions import *
 from .dropouts import DROPOUTS, dropout
 from .elementwise import *
 from .embeddings import EMBEDDINGS

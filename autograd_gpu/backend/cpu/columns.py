@@ -19,6 +19,7 @@ from numpy.lib.stride_tricks import as_strided as _as_strided
 _BLOCK = 1 << 19  # bytes of columns that are made at a time
 _ROWS = 384  # but so many rows at least, for a product reads all of the kernel
 _NARROW = 16  # elements next to each other in a window up to which columns are made instead of rows
+_LARGE = 1 << 16  # elements of a block from which on it matters where they lie, and how they are copied
 _SMALL = 1_000_000  # multiplications of a small product
 
 _Sizes = tuple[int, ...]
@@ -152,6 +153,7 @@ class Columns:
         most = max(_BLOCK // max((width or self.width) * self.item, 1), _ROWS)
         self.images = _even(x.shape[0], max(most // rows, 1)) if rows <= most else 1
         self.lines = out[0] if rows <= most else _even(out[0], max(most // inner, 1))
+        self.large = self.images * self.lines * inner * self.width >= _LARGE
 
     def _span(self, lines: int) -> _Sizes:
         """The sizes of what windows reach, of which there are `lines` in the first dimension."""
@@ -223,9 +225,9 @@ class Columns:
         d = len(self.kernel)
         close = self.flat or self.x.strides[-1] == self.item and self.x.strides[-2] == self.channels * self.item
         most = self.images * self.lines * prod(self.out[1:])
-        columns = aligned(most * (self.width + self.ones), self.x.dtype)
+        columns = (aligned if self.large else np.empty)(most * (self.width + self.ones), self.x.dtype)
         front, taps = tuple(range(d + 1)), tuple(range(d + 1, 2 * d + 1))
-        joined = groups == 1 and not self.flat
+        joined = groups == 1 and not self.flat and self.large
         for place, windows in self.views(copied=not close, joined=joined):
             rows = prod(windows.shape[: d + 1])
             if joined:
@@ -245,7 +247,7 @@ class Columns:
                 columns[rows * self.width : rows * (self.width + 1)] = 1
                 yield place, columns[: rows * (self.width + 1)].reshape(-1, rows).T
             elif groups == 1:
-                yield place, block.reshape(-1, rows).T
+                yield place, block.reshape(-1, rows).T if self.flat else block.reshape(rows, -1)
             elif self.flat:
                 yield place, block.reshape(groups, -1, rows).swapaxes(1, 2)
             else:
@@ -259,7 +261,13 @@ class Columns:
         matrix = filters.transpose(order).reshape(groups, -1, many)
         if groups > 1:
             return matrix
-        return np.concatenate([matrix[0], bias[None]]) if self.ones else matrix[0]
+        if not self.large:
+            return np.concatenate([matrix[0], bias[None]]) if self.ones else matrix[0]
+        found = aligned((matrix.shape[1] + self.ones) * many, filters.dtype).reshape(-1, many)
+        found[: matrix.shape[1]] = matrix[0]
+        if self.ones:
+            found[-1] = bias
+        return found
 
     def filters(self, matrix: Any) -> Any:
         """(groups, out, in, *kernel) as a view of a sum of products of windows with something."""

@@ -33,6 +33,7 @@ from .reduce import _narrow, _widened
 
 _Window = tuple[int, int, int, int, int, int]
 _BLOCK = 1 << 15  # elements that are done at once, or a few times as many: what is computed for them stays in the cache
+_MANY = 1 << 12  # elements of the output up to which calls of NumPy cost more than what they do
 _CELL = 4  # elements from which on channels that come last are moved as one
 _CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 _TWO = np.asarray(2, np.uint8)
@@ -205,7 +206,7 @@ def _quarters(x: Any, windows: tuple, kind: Any) -> tuple[Any, Any]:
     (a, *_, rows), (b, *_, columns) = windows
     out = _like(x, (*x.shape[:a], rows, columns, *x.shape[b + 1 :]), x.dtype)
     which = _like(x, out.shape, kind)
-    planes = _planes(windows, out, x, which)
+    planes = _planes(windows, out, x, which) if out.size > _MANY else None
     if planes is not None and planes[0].shape[3] >= _CELL:
         _quarters_of_cells(*planes)
         return out, which
@@ -262,9 +263,9 @@ def max_pool_back(g: Any, offsets: Any, *, windows: tuple, shape: tuple[int, ...
         laid[...] = g
         g = laid
     apart, covered = _coverage(windows, shape)
-    quarters = _are_quarters(windows, shape) and g.itemsize in _BITS
+    quarters = g.size > _MANY and _are_quarters(windows, shape) and g.itemsize in _BITS
     out = _like(offsets, shape, g.dtype, np.empty if covered or quarters else np.zeros)
-    planes = _planes(windows, offsets, g, out) if g.size > 4096 or quarters else None
+    planes = _planes(windows, offsets, g, out) if g.size > _MANY else None
     if planes is not None and not apart:
         _scatter(*planes, windows)
     elif planes is not None and quarters and planes[0].shape[3] >= _CELL:

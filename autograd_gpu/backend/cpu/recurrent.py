@@ -165,6 +165,7 @@ def lstm_layer(
     count, most, size = len(sizes), max(sizes), len(w_ih) // 4
     kept = (np.empty if sizes[0] == sizes[-1] else np.zeros)((count + 1, 5, most, size), dtype)
     kept[0, 0, : sizes[0]] = 0 if c0 is None else c0[: sizes[0]]
+    kept[count, 1:] = 0  # behind the last step there are no gates: not what memory happens to hold
     y = np.empty((len(rows), w_hh.shape[1]), dtype)
     steps, cells = steps_of(y, sizes, reverse), []
     h, bias, products = None, None, None

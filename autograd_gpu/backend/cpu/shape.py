@@ -89,6 +89,17 @@ def windows(x: Any, *, axis: int, size: int, step: int) -> Any:
     return _as_strided(x, shape, strides, writeable=step >= size and x.flags.writeable)
 
 
+def strided(x: Any, *, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+    """A view of a vector that goes `strides` elements on for a step in each dimension, from `offset` on. Read-only if an element
+    may be in it twice."""
+    reached, apart = 0, True  # how far the dimensions of smaller strides go
+    for step, size in sorted(zip(strides, shape, strict=True)):
+        apart &= size <= 1 or step > reached
+        reached += step * (size - 1)
+    at = tuple(n * x.strides[0] for n in strides)
+    return _as_strided(x[offset:], shape, at, writeable=apart and x.flags.writeable)
+
+
 # -- what undoes them: the sum of what came from each place --------------------------------------------------------------
 
 

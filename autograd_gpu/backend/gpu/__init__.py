@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from .activation import *
 from .arrays import *
+from .decompositions import *
 from .dropouts import *
 from .conv import *
 from .elementwise import *

@@ -22,7 +22,17 @@ from .embeddings import EMBEDDINGS
 from .linalg import PRODUCTS
 from .normalization import NORMS
 
-__all__ = ["Bucket", "FUSED", "adam_", "bucket_dtype", "bucket_elements", "bucket_scratch", "clip_by_norm_", "drop_denormals_", "sgd_"]
+__all__ = [
+    "Bucket",
+    "FUSED",
+    "adam_",
+    "bucket_dtype",
+    "bucket_elements",
+    "bucket_scratch",
+    "clip_by_norm_",
+    "drop_denormals_",
+    "sgd_",
+]
 
 _int32, _int64 = np.int32, np.int64
 _MOST_COLUMNS = 2**31 - 1024  # a column number and the threads of a block must fit in an int

@@ -11,7 +11,7 @@ from .build import elementwise, on_device
 
 __all__ = [
     "address", "broadcast_to", "cat", "contiguous", "diagonal", "flip", "from_diagonal", "mT", "reshape", "roll", "split",
-    "stack", "sum_windows", "tile", "transpose", "unbind", "windows",
+    "stack", "strided", "sum_windows", "tile", "transpose", "unbind", "windows",
 ]  # fmt: skip
 
 # -- views -------------------------------------------------------------------------------------------------------------
@@ -57,6 +57,12 @@ def _strided(x: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
     view = x[...]
     view._set_shape_and_strides(shape, strides, True, True)
     return view
+
+
+def strided(x: Any, *, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+    """A view of a vector that goes `strides` elements on for a step in each dimension, from `offset` on."""
+    on_device(x)
+    return _strided(x[offset:], tuple(shape), tuple(n * x.strides[0] for n in strides))
 
 
 def diagonal(x: Any, *, offset: int, axis1: int, axis2: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..lazy import LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d
 from ..normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, _BatchNorm
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "_BatchNorm"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "_BatchNorm"]

@@ -6,21 +6,25 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
-from .backend import beside
-from .core import engine
-from .core.graph import INFERENCE, NO_GRAD, mode, set_mode
-from .core.tensor import Tensor
-from .function import Function, once_differentiable
-from .ops.legacy import Variable
+from ..anomaly import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
+from ..backend import beside
+from ..core import engine
+from ..core.graph import INFERENCE, NO_GRAD, mode, set_mode
+from ..core.tensor import Tensor
+from ..function import Function, once_differentiable
+from ..ops.legacy import Variable
 
 __all__ = [
     "Function",
+    "GradcheckError",
     "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "inference_mode",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
@@ -299,3 +303,7 @@ class set_grad_enabled(_Mode):  # noqa: N801
             set_mode(self._at_once)
             self._at_once = None
         return super().__call__(function)
+
+
+from . import functional  # noqa: E402 (these are made of the functions above)
+from .checks import GradcheckError, gradcheck, gradgradcheck  # noqa: E402
