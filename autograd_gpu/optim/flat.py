@@ -161,8 +161,8 @@ class Layout:
         self.shown = slots[0] if slots else "step"
 
     def outdated(self, group: dict[str, Any], slots: tuple[str, ...], state: dict[Any, Any]) -> bool:
-        """Whether the group, or what the optimizer keeps of its parameters, has changed so that it must be laid out anew. Asked in
-        each step: of the state, only how many parameters have one and that of the first of each Flat are looked at."""
+        """Whether the group, or what the optimizer keeps of its parameters, has changed so that it must be laid out anew. Every
+        step asks: so of the state it looks at how many parameters have one, and at that of the first of each Flat."""
         params = group["params"]
         if slots != self.slots or len(params) != len(self.params) or not all(map(is_, params, self.params)):
             return True
