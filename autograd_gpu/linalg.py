@@ -13,6 +13,7 @@ from .ops.decompositions import (
     det,
     eigh,
     eigvalsh,
+    householder_product,
     matrix_exp,
     pinv,
     slogdet,
@@ -29,6 +30,7 @@ from .ops.vectors import linalg_cross as cross
 from .ops.vectors import matrix_norm, multi_dot, norm, vecdot, vector_norm
 
 __all__ = [
-    "LinAlgError", "cholesky", "cross", "det", "eigh", "eigvalsh", "inv", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
-    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "vecdot", "vector_norm",
+    "LinAlgError", "cholesky", "cross", "det", "eigh", "eigvalsh", "householder_product", "inv", "matmul", "matrix_exp",
+    "matrix_norm", "matrix_power", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
+    "svdvals", "vecdot", "vector_norm",
 ]  # fmt: skip

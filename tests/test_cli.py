@@ -98,6 +98,28 @@ def test_without_the_extra(without, capsys, tmp_path):
     assert "pip install 'autograd_gpu[train]'" in capsys.readouterr().err
 
 
+def test_no_picture_without_matplotlib(without, capsys, monkeypatch):
+    without("matplotlib")
+    monkeypatch.setattr(digits, "train", lambda **kw: pytest.fail("it trained"))
+    assert cli.main(["train", "digits", "--picture", "x.png"]) == 2
+    assert "matplotlib is not installed: pip install 'autograd_gpu[viz]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_no_half_picture(stop, capsys, monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib")
+
+    def half(result, path):
+        path.write_bytes(b"half a picture")
+        raise stop
+
+    monkeypatch.setattr(digits, "picture", half)
+    status = cli.main(["train", "digits", "--epochs", "1", "--save", "x.npz", "--picture", "x.png"])
+    said = capsys.readouterr()
+    assert {p.name for p in tmp_path.iterdir()} == {"x.npz"} and "Saved to" in said.out and "nothing was saved" not in said.err
+    assert (status, "no picture was saved" in said.err) == ((130, True) if isinstance(stop, KeyboardInterrupt) else (2, False))
+
+
 def test_progress_bar_on_a_terminal(monkeypatch, capsys):
     pytest.importorskip("rich")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -113,6 +135,7 @@ def test_progress_bar_on_a_terminal(monkeypatch, capsys):
     [
         (["--save", "."], "that is a directory"),
         (["--save", "missing/model.npz"], "cannot save to missing/model.npz: No such file or directory"),
+        (["--save", "missing/../model.npz"], "cannot save to missing/../model.npz: No such file or directory"),
         (["--save", "model.bin"], "must end in .safetensors or .npz"),
         (["--epochs", "0"], "0 is out of range"),
         (["--epochs", "many"], "'many' is not a whole number"),
@@ -173,6 +196,11 @@ def test_interrupted(capsys, monkeypatch):
     monkeypatch.setattr(digits, "train", interrupt)
     assert cli.main(["train", "digits", "--save", "x.npz"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_pictures_of_what_is_not_trained(capsys):
+    assert cli.main(["examples", "digits", "--pictures", "x"]) == 2
+    assert "--check" in capsys.readouterr().err
 
 
 def test_info(capsys):

@@ -110,6 +110,15 @@ def test_divergence(name: str, first: dict[str, Any], second: dict[str, Any], to
         np.testing.assert_allclose(a, b, 1e-8, 1e-9)
 
 
+def test_divergence_from_what_is_certain(torch: Any) -> None:
+    p, q = [0.3, 0.5, 0.0, 1.0, 0.5, 0.0, 1.0, 1.0], [0.0, 1.0, 0.5, 0.5, 1.0, 0.0, 1.0, 0.0]
+    results = []
+    for library in (ag, torch):
+        D = library.distributions
+        results.append(D.kl_divergence(D.Bernoulli(library.tensor(p)), D.Bernoulli(library.tensor(q))).numpy())
+    np.testing.assert_allclose(*results, 1e-5)
+
+
 def test_independent(torch: Any) -> None:
     results = []
     for library in (ag, torch):
@@ -138,10 +147,22 @@ def test_refuses_what_it_cannot_be() -> None:
         lambda: D.Bernoulli(0.5).log_prob(ag.tensor(0.5)),
         lambda: D.Categorical(ag.ones(2)).log_prob(ag.tensor(2)),
         lambda: D.Uniform(1.0, 0.0),
+        lambda: D.Normal(0.0, 1.0).log_prob(ag.tensor(float("nan"))),
+        lambda: D.Laplace(float("nan"), 1.0),
+        lambda: D.Laplace(0.0, 1.0).log_prob(ag.tensor(float("nan"))),
+        lambda: D.LogNormal(0.0, 1.0).log_prob(ag.tensor(-1.0)),
+        lambda: D.Exponential(1.0).log_prob(ag.tensor(-1.0)),
+        lambda: D.Uniform(0.0, 1.0).log_prob(ag.tensor(2.0)),
+        lambda: D.Categorical(ag.zeros(2)),
+        lambda: D.Categorical(ag.ones(2)).log_prob(ag.tensor(0.5)),
+        lambda: D.Bernoulli(logits=float("nan")),
+        lambda: D.OneHotCategorical(ag.ones(2)).log_prob(ag.ones(2)),
+        lambda: D.OneHotCategorical(ag.ones(2)).log_prob(ag.tensor([1.0, 0.0, 0.0])),
     ):
         with pytest.raises(ValueError):
             wrong()
     assert D.Normal(0.0, -1.0, validate_args=False).scale.item() == -1
+    assert D.Uniform(0.0, 1.0, validate_args=False).log_prob(ag.tensor(2.0)).item() == -float("inf")
     with pytest.raises(NotImplementedError, match="KL"):
         D.kl_divergence(D.Normal(0.0, 1.0), D.Uniform(0.0, 1.0))
 

@@ -17,6 +17,7 @@ NOTE [What it costs]
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,13 @@ CHANNELS_FIRST = ("Conv", "BatchNorm", "InstanceNorm", "GroupNorm")  # modules w
 class _Tap:
     """Stands in the place of `forward` of one module during a step that is looked at."""
 
-    __slots__ = ("forward", "module", "args", "kwargs", "out", "before")
+    __slots__ = ("forward", "module", "args", "kwargs", "out", "before", "thread")
 
     def __init__(self, module: Module):
         self.module = module
         self.args = self.out = None
         self.kwargs: dict[str, Any] = {}
+        self.thread: int | None = None  # in which it was called
 
     def put(self) -> None:
         attributes = self.module.__dict__
@@ -68,7 +70,7 @@ class _Tap:
         self.args = self.out = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.args, self.kwargs = args, kwargs
+        self.args, self.kwargs, self.thread = args, kwargs, get_ident()
         out = self.out = self.forward(*args, **kwargs)
         return out
 
@@ -228,7 +230,9 @@ class Watch:
         self, run: Callable, roots: list, retain: Any, create: bool, only: Any = None, catch: Any = None, again: bool = False
     ) -> Any:
         """Called in place of each backward."""
-        if again or only is not None or catch is not None:  # asked for the gradients of some tensors: no step
+        thread = self._root.thread
+        if again or only is not None or catch is not None or thread not in (None, get_ident()):
+            # asked for the gradients of some tensors, or of what another thread trains: no step
             return run(roots, retain, create, only, catch, again)
         if self._waiting:
             self._updates()
@@ -393,8 +397,8 @@ def _activation_of(module: Module) -> str | None:
 
 def watch(model: Module, optimizer: Any = None, every: int = 10, scaler: Any = None) -> Watch:
     """Look at the flow of gradients through `model` in the first three steps, and after that in every `every`-th, where a step is
-    a backward pass. It begins at once and ends with `stop()` or, used as a context manager, with the block. `report()` then
-    names what is wrong, and the remedy.
+    a backward pass in the thread that calls the model. It begins at once and ends with `stop()` or, used as a context manager,
+    with the block. `report()` then names what is wrong, and the remedy.
 
     optimizer   asked for its learning rate, which the report then names
     every       1: look at each step in full, which is what finds the first line that gives NaN wherever it is. With 10 it

@@ -398,6 +398,29 @@ def qr(input: Tensor, some: bool = True) -> return_types.qr:
     return return_types.qr(*linalg_qr(input, "reduced" if some else "complete"))
 
 
+def householder_product(A: Tensor, tau: Tensor) -> Tensor:  # noqa: N803
+    """The first columns of the product of the reflections 1 - tau[i] * v @ v.T: v is column i of A below the diagonal, 1 on it.
+
+    >>> import autograd_gpu as ag
+    >>> ag.linalg.householder_product(ag.zeros(2, 1), ag.tensor([2.0]))
+    tensor([[-1.],
+            [ 0.]])
+    """
+    _check("linalg.householder_product", A, square=False)
+    n, k = A.shape[-2:]
+    if n < k or tau.shape[-1] > k:
+        raise RuntimeError(
+            f"linalg.householder_product: A must have as many rows as columns or more, and tau no more elements than A columns; "
+            f"the shapes are {list(A.shape)} and {list(tau.shape)}"
+        )
+    identity = eye(n, k, dtype=A.dtype, device=A.device)
+    vectors, out = words.tril(A, diagonal=-1) + identity, identity
+    for i in reversed(range(tau.shape[-1])):
+        v = vectors[..., i : i + 1]
+        out = out - words.matmul(v * tau[..., None, i : i + 1], words.matmul(words.mT(v), out))
+    return out
+
+
 def pinv(
     A: Tensor,  # noqa: N803
     *,

@@ -13,20 +13,8 @@ from ..core.primitive import linear
 from ..core.tensor import Tensor
 from .arguments import FULL, axis_of, shape_of
 
-__all__ = [
-    "as_strided",
-    "chunk",
-    "diag",
-    "diag_embed",
-    "diagflat",
-    "diagonal",
-    "diagonal_scatter",
-    "dsplit",
-    "hsplit",
-    "narrow",
-    "select",
-]
-__all__ += ["select_scatter", "slice_scatter", "split", "split_with_sizes", "tensor_split", "unbind", "vsplit"]
+__all__ = ["as_strided", "chunk", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "dsplit", "hsplit", "narrow"]
+__all__ += ["select", "select_scatter", "slice_scatter", "split", "split_with_sizes", "tensor_split", "unbind", "vsplit"]
 METHODS: tuple[str, ...] = (*__all__, "unfold", "__iter__")
 IN_PLACE: tuple[str, ...] = ()
 
@@ -150,7 +138,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     shape, strides, offset = tuple(shape_of(size)), tuple(int(n) for n in stride), storage_offset or 0
     if len(shape) != len(strides):
         raise RuntimeError(
-            f"mismatch in length of strides and shape: {len(strides)} strides {list(strides)} for {len(shape)} sizes {list(shape)}"
+            f"mismatch in length of strides and shape: there are {len(strides)} strides {list(strides)} for sizes {list(shape)}"
         )
     if min(strides, default=0) < 0 or offset < 0:
         raise RuntimeError(f"as_strided: Negative strides are not supported, got strides: {list(strides)} and offset {offset}")
@@ -159,8 +147,8 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     last = offset + sum(step * (n - 1) for n, step in zip(shape, strides, strict=True))
     if 0 not in shape and last >= input.numel():
         raise RuntimeError(
-            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset} need {last + 1} elements, and the "
-            f"tensor of shape {list(input.shape)} has {input.numel()}"
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset} need {last + 1} elements, and "
+            f"the tensor of shape {list(input.shape)} has {input.numel()}"
         )
     return words.strided(words.reshape(input, shape=(input.numel(),)), shape=shape, strides=strides, offset=offset)
 

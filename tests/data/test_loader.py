@@ -212,6 +212,13 @@ def test_going_on_in_the_middle_of_an_epoch(own, given):
     assert (all_of(second), all_of(second), ag.rand(2).tolist()) == rest
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_loop_within_a_loop(num_workers):
+    loader = DataLoader(ag.arange(4), batch_size=2, num_workers=num_workers)
+    pairs = [(a.tolist(), b.tolist()) for a in loader for b in loader]
+    assert pairs == [([0, 1], [0, 1]), ([0, 1], [2, 3]), ([2, 3], [0, 1]), ([2, 3], [2, 3])]
+
+
 def test_going_on_with_an_iterable_dataset():
     loader = DataLoader(Stream(7), batch_size=2)
     it = iter(loader)

@@ -63,6 +63,10 @@ def test_state_comes_back() -> None:
             assert not ag.is_anomaly_check_nan_enabled()
         assert ag.is_anomaly_enabled() and ag.is_anomaly_check_nan_enabled()
     assert not ag.is_anomaly_enabled() and engine.run is anomaly.plain_run
+    one = ag.autograd.detect_anomaly()
+    with one, one:
+        pass
+    assert not ag.is_anomaly_enabled() and engine.run is anomaly.plain_run
 
 
 def test_each_output_sees_ops_and_lines_and_lets_go() -> None:

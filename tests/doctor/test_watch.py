@@ -6,7 +6,9 @@ import builtins
 import copy
 import json
 import math
+import pickle
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -163,6 +165,89 @@ def test_a_copy_is_not_watched() -> None:
             twin[0].bias.fill_(1.0)
         assert twin[0](ag.ones(1, 4)).tolist() == [[1.0] * 8]
         assert watching._parts[0].tap.out is None
+
+
+def test_a_pickled_copy_is_not_watched() -> None:
+    model = small()
+    with doctor.watch(model):
+        model(ag.randn(3, 4))
+        twin = pickle.loads(pickle.dumps(model))
+    x = ag.randn(2, 4)
+    assert ag.equal(twin(x), model(x)) and not any(isinstance(m.forward, collect._Tap) for m in twin.modules())
+
+
+@pytest.mark.parametrize("backwards", [2, 4, 10])
+def test_a_step_of_the_optimizer_after_several_backwards(backwards: int) -> None:
+    model = small()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with doctor.watch(model, optimizer) as watching:
+        for step in range(1, 101):
+            (model(ag.randn(16, 4)).square().mean() / backwards).backward()
+            if step % backwards == 0:
+                before = model[0].weight.array.copy()
+                optimizer.step()
+                optimizer.zero_grad()
+                if step == backwards:
+                    first = ((model[0].weight.array - before) ** 2).sum()
+    assert watching.report().healthy
+    assert watching.record().layers[0].looks[0].update == pytest.approx(first, rel=1e-5)
+
+
+def test_two_networks_in_turns() -> None:
+    """The backward after a look may be that of the other one, before the optimizer has made its step."""
+    ag.manual_seed(0)
+    maker, judge = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 4)), small()
+    optimizers = [optim.Adam(m.parameters(), lr=1e-3) for m in (maker, judge)]
+    with doctor.watch(maker, optimizers[0]) as first, doctor.watch(judge, optimizers[1]) as second:
+        for _ in range(40):
+            z = ag.randn(16, 4)
+            losses = (
+                lambda: F.softplus(-judge(maker(z))).mean(),
+                lambda: (F.softplus(-judge(ag.randn(16, 4))) + F.softplus(judge(maker(z).detach()))).mean(),
+            )
+            for loss, optimizer in zip(losses, optimizers, strict=True):
+                optimizer.zero_grad()
+                loss().backward()
+                optimizer.step()
+    assert first.report().healthy and second.report().healthy
+
+
+def test_what_another_thread_trains_is_no_step() -> None:
+    def other() -> None:
+        twin = small()
+        for _ in range(7):
+            twin(ag.randn(8, 4)).sum().backward()
+
+    model = small()
+    with doctor.watch(model) as watching:
+        for _ in range(3):
+            model(ag.randn(8, 4)).sum().backward()
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+    assert watching.record().steps == 3
+
+
+@pytest.mark.parametrize("scale", [2.0**12, 2.0**40])
+def test_a_scaled_loss(scale: float) -> None:
+    """Gradients are what they would be without the scale, and a step that the scaler leaves out is no trouble."""
+    model = small()
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    scaler = ag.amp.GradScaler("cpu", init_scale=scale)
+    with doctor.watch(model, optimizer, scaler=scaler) as watching:
+        for _ in range(60):
+            optimizer.zero_grad()
+            with ag.autocast("cpu", dtype=ag.float16):
+                loss = model(ag.randn(16, 4)).float().square().mean()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    assert watching.report().healthy and scaler.get_scale() < 2.0**30
+
+
+def test_a_report_of_nothing() -> None:
+    with doctor.watch(small()) as watching:
+        assert "Nothing was seen" in str(watching.report())
 
 
 def test_two_watches_at_once() -> None:

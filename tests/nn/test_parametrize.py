@@ -227,3 +227,42 @@ def test_transfer():
     a, b = parametrized(ag, Product), nn.Linear(3, 3)
     parametrize.transfer_parametrizations_and_params(a, b)
     assert ag.equal(a.weight, b.weight) and parametrize.type_before_parametrizations(b) is nn.Linear
+
+
+@pytest.mark.parametrize("which", ["matrix_exp", "cayley", "householder"])
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3)])
+@pytest.mark.parametrize("trivialization", [True, False])
+def test_orthogonal_weights_learn_as_pytorchs(which, shape, trivialization):
+    if which == "householder" and not trivialization:
+        with pytest.raises(NotImplementedError, match="use_trivialization=True only"):
+            nn.utils.parametrizations.orthogonal(nn.Linear(2, 3), orthogonal_map=which, use_trivialization=False)
+        return
+    wrap = new("orthogonal", orthogonal_map=which, use_trivialization=trivialization)
+    ours, theirs = pair(lambda lib: wrap(lib, lib.nn.Linear(*shape)))
+    x = np.random.default_rng(0).normal(size=(5, shape[0])).astype("float32")
+    for net, lib in ((ours, ag), (theirs, torch)):
+        optimizer = lib.optim.SGD(net.parameters(), lr=0.005)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (net(lib.tensor(x)) ** 3).sum().backward()
+            optimizer.step()
+    same(ours.weight, theirs.weight, rtol=1e-4)
+    w = ours.weight.detach()
+    small = w @ w.T if shape[1] <= shape[0] else w.T @ w
+    same(small, torch.eye(min(shape)), rtol=1e-4)
+
+
+def test_orthogonal_starts_next_to_the_weight_and_takes_a_new_one():
+    layer = nn.Linear(3, 3)
+    u, _, vh = ag.linalg.svd(layer.weight.detach())
+    with ag.no_grad():
+        layer.weight.copy_(u @ vh)
+    before = layer.weight.detach().clone()
+    nn.utils.parametrizations.orthogonal(layer)
+    same(layer.weight, torch.tensor(before.numpy()), rtol=1e-4)
+    layer.weight = ag.eye(3)[[2, 0, 1]]
+    same(layer.weight, torch.eye(3)[[2, 0, 1]])
+    with pytest.raises(ValueError, match="Got a tensor of 1 dimensions"):
+        nn.utils.parametrizations.orthogonal(nn.Linear(2, 2), "bias")
+    with pytest.raises(ValueError, match="has to be one of"):
+        nn.utils.parametrizations.orthogonal(nn.Linear(2, 2), orthogonal_map="qr")

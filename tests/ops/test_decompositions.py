@@ -60,6 +60,8 @@ CASES = {
     "qr, wide": (lambda t, x: tuple(t.linalg.qr(x)), WIDE),
     "qr, complete": (lambda t, x: t.linalg.qr(x, mode="complete").R, WIDE),
     "Tensor.qr": (lambda t, x: x.qr().Q, TALL),
+    "householder_product": (lambda t, x, tau: t.linalg.householder_product(x, tau), TALL, RNG.normal(size=(2, 3))),
+    "householder_product, fewer": (lambda t, x, tau: t.linalg.householder_product(x, tau), A, V[:2]),
     "pinv": (lambda t, x: t.linalg.pinv(x), TALL),
     "pinv, wide": (lambda t, x: t.linalg.pinv(x), WIDE),
     "pinv of a product of rank 2": (lambda t, x: t.linalg.pinv(x[:, :2] @ x[:2], rtol=1e-8), WIDE),

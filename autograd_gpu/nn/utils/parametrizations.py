@@ -1,4 +1,4 @@
-"""Parametrizations to use: weights with a learned length, and with a bounded spectral norm."""
+"""Parametrizations to use: weights with a learned length, with a bounded spectral norm, and orthogonal ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from ...core.tensor import Tensor
 from .. import functional as F  # noqa: N812 (its usual name)
 from ..module import Module
 from . import parametrize
+from .orthogonality import orthogonal
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def norm_except(v: Tensor, dim: int) -> Tensor:

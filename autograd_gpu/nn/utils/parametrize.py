@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...autograd import no_grad
@@ -68,7 +68,8 @@ class ParametrizationList(ModuleList):
         with no_grad():
             for module in reversed(list(self)):
                 if hasattr(module, "right_inverse"):
-                    given = module.right_inverse(given)
+                    with suppress(NotImplementedError):  # then it is taken as the identity
+                        given = module.right_inverse(given)
         self.is_tensor = isinstance(given, Tensor)
         self.ntensors = 1 if self.is_tensor else len(given)
         if self.is_tensor:
