@@ -9,6 +9,7 @@ tensor([6.])
 
 from __future__ import annotations
 
+import importlib
 from math import e, inf, nan, pi
 
 from . import (
@@ -19,8 +20,6 @@ from . import (
     compiler,
     cuda,
     data,
-    distributions,
-    doctor,
     io,
     linalg,
     nn,
@@ -110,3 +109,15 @@ from .ops.vectors import *
 newaxis = None  # x[newaxis] has one dimension more
 
 __version__ = "0.1.0"
+
+_WHEN_ASKED_FOR = ("distributions", "doctor")  # most programs do without, and a fifth of the time that the import takes
+
+
+def __getattr__(name: str) -> object:
+    if name in _WHEN_ASKED_FOR:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHEN_ASKED_FOR})

@@ -1,10 +1,11 @@
 """Where numbers stop being finite: which op, and which line called it. Costs nothing until it is turned on.
 
 NOTE [Getting between]
-    Every backward calls `engine.run` by that name, so what is put there sees every backward: `surround` puts a function
-    there, and takes it away. To see what each rule gives, the nodes of the graph get a `_Checked` plan for the time of one
-    backward, which the engine runs as it runs any. To see what each op gives, the functions that compute (core.op.Lane) are
-    exchanged for others that look at the result. So neither ops nor engine know of any of this.
+    Every backward calls `engine.run` by that name, so what is put there sees every backward: `surround` puts a function there,
+    and takes it away. What the backward begins at goes by `engine._root`, and is noted there. To see what each rule gives, the
+    nodes of the graph get a `_Checked` plan for the time of one backward, which the engine runs as it runs any. To see what
+    each op gives, the functions that compute (core.op.Lane) are exchanged for others that look at the result. So neither ops
+    nor engine know of any of this.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType
@@ -27,7 +29,8 @@ from .core.tensor import Tensor
 
 __all__ = ["detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_detect_anomaly"]
 
-plain_run = engine.run
+plain_run, plain_root = engine.run, engine._root
+_noted = threading.local()  # .outputs: what the backward of this thread begins at, weakly
 _around: list[Callable] = []
 _lock = threading.Lock()
 
@@ -52,6 +55,19 @@ def _rebuild() -> None:
     for function in _around:
         run = functools.partial(function, run)
     engine.run = run
+    engine._root = _noting if _around else plain_root
+
+
+def _noting(i: int, t: Tensor, *rest: Any) -> Any:
+    if not i:
+        _noted.outputs = []
+    _noted.outputs.append(weakref.ref(t))
+    return plain_root(i, t, *rest)
+
+
+def began_at() -> list[Any]:
+    """The arrays of the tensors that the present backward, of this thread, was called for."""
+    return [t.array for t in [known() for known in getattr(_noted, "outputs", ())] if t is not None]
 
 
 def is_finite(array: Any) -> bool:

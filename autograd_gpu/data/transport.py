@@ -25,7 +25,7 @@ def shared_folder() -> str | None:
     if not os.path.isdir(SHARED):
         return None
     try:
-        return tempfile.mkdtemp(prefix="autograd_gpu-", dir=SHARED)
+        return tempfile.mkdtemp(prefix=f"autograd_gpu-{os.getpid()}-", dir=SHARED)
     except OSError:
         return None
 

@@ -269,19 +269,21 @@ class Watch:
         step, at = self._step, self._at
         if at & FORWARD and (self._root if at == FULLY else self._looking[0].tap).out is None:
             return run(roots, retain, create)  # a backward of something that the model did not give
-        nodes = saved = ()
+        nodes = saved = losses = ()
         if at == FULLY:
             nodes = anomaly.nodes_below([node for node, _ in roots])
             saved = [node.saved for node in nodes]
             if not step:
                 self._begin(nodes)
+            losses = anomaly.began_at()
         found = run(roots, retain, create)
         if at & UPDATE and self._waiting and self._waiting is not self._looking:
             self._updates(last=True)
         scale = 1.0 if self.scaler is None else self.scaler.get_scale()
         for part in self._looking:
             part.look(step, at, scale)
-        if (scale <= 1 or self.scaler is None) and not self._finite():  # a scaler that can go lower leaves such a step out
+        # A step that is not finite is left out by a scaler, which then goes lower, if it can.
+        if (scale <= 1 or self.scaler is None) and not (self._finite() and all(map(anomaly.is_finite, losses))):
             self._step = step + 1
             self._record.trouble = locate(step, self.model, self._root, roots, nodes, saved)
             self.stop()
@@ -300,7 +302,7 @@ class Watch:
         return found
 
     def _finite(self) -> bool:
-        """Whether the gradient of the first layer, where all gradients that are not finite arrive, is finite."""
+        """Whether the gradient of the first layer, where gradients that are not finite arrive, is finite."""
         g = None if self._smallest is None else self._smallest.grad
         if g is None:
             return True

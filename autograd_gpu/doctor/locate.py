@@ -1,7 +1,8 @@
 """Finding the op that made the first number that is not finite, and the line that called it.
 
 NOTE [The first non-finite number]
-    Looking for it costs nothing until there is one: the gradients of a step that is looked at are not finite. Then the batch
+    Looking for it costs nothing until there is one: the gradients of a step that is looked at, or in a full look the loss, are
+    not finite. Then the batch
     is still there, and the parameters are what they were, for the optimizer comes later. So
     1. the forward of the model is run once more, with a look at what each op gives; random numbers and buffers are put back;
     2. if it is finite, the graph from the loss down is searched for saved arrays that are not;

@@ -33,9 +33,9 @@ def _call(word: Callable, input: Tensor, inplace: bool, **options: Any) -> Tenso
 # -- rectifiers ----------------------------------------------------------------------------------------------------------
 
 
-@elementwise(lambda xp, g, out: passed(xp, g, out > 0))
+@elementwise(lambda xp, g, out: passed(xp, g, out != 0))
 def _relu(xp: Any, x: Any) -> Any:
-    """The op behind `relu`, which keeps its output alone."""
+    """The op behind `relu`, which keeps its output alone. As in PyTorch the gradient passes where that is NaN."""
     ...
 
 

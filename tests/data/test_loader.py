@@ -72,7 +72,7 @@ def _nothing_is_left():
     import multiprocessing
 
     def ours():
-        return {p for p in os.listdir(SHARED) if p.startswith("autograd_gpu-")} if os.path.isdir(SHARED) else set()
+        return {p for p in os.listdir(SHARED) if p.startswith(f"autograd_gpu-{os.getpid()}-")} if os.path.isdir(SHARED) else set()
 
     before = ours(), set(multiprocessing.active_children())
     yield

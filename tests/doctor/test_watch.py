@@ -201,13 +201,13 @@ def test_two_networks_in_turns() -> None:
     with doctor.watch(maker, optimizers[0]) as first, doctor.watch(judge, optimizers[1]) as second:
         for _ in range(40):
             z = ag.randn(16, 4)
-            losses = (
-                lambda: F.softplus(-judge(maker(z))).mean(),
-                lambda: (F.softplus(-judge(ag.randn(16, 4))) + F.softplus(judge(maker(z).detach()))).mean(),
-            )
-            for loss, optimizer in zip(losses, optimizers, strict=True):
+            for turn, optimizer in enumerate(optimizers):
                 optimizer.zero_grad()
-                loss().backward()
+                if turn == 0:
+                    loss = F.softplus(-judge(maker(z))).mean()
+                else:
+                    loss = (F.softplus(-judge(ag.randn(16, 4))) + F.softplus(judge(maker(z).detach()))).mean()
+                loss.backward()
                 optimizer.step()
     assert first.report().healthy and second.report().healthy
 
@@ -228,7 +228,7 @@ def test_what_another_thread_trains_is_no_step() -> None:
     assert watching.record().steps == 3
 
 
-@pytest.mark.parametrize("scale", [2.0**12, 2.0**40])
+@pytest.mark.parametrize("scale", [2.0**12, 2.0**26])
 def test_a_scaled_loss(scale: float) -> None:
     """Gradients are what they would be without the scale, and a step that the scaler leaves out is no trouble."""
     model = small()
@@ -242,7 +242,7 @@ def test_a_scaled_loss(scale: float) -> None:
             scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
-    assert watching.report().healthy and scaler.get_scale() < 2.0**30
+    assert watching.report().healthy and scaler.get_scale() < 2.0**26
 
 
 def test_a_report_of_nothing() -> None:
@@ -334,6 +334,16 @@ def test_the_line_in_the_loss() -> None:
     evidence = watching.report().findings[0].evidence
     assert (evidence["op"], evidence["phase"]) == ("div", "forward")
     assert evidence["line"] == f"{__file__}:{line_of('shares = p / p.sum(1, keepdim=True)')}"
+
+
+def test_a_loss_that_is_not_finite_though_its_gradients_are() -> None:
+    model = small()
+    with doctor.watch(model) as watching:
+        out = model(ag.randn(16, 4)) - 100
+        out.log().mean().backward()  # here
+    (finding,) = watching.report().findings
+    assert (finding.kind, finding.evidence["op"], finding.evidence["phase"]) == ("nonfinite", "log", "forward")
+    assert finding.evidence["line"] == f"{__file__}:{line_of('out.log().mean().backward()')}"
 
 
 def test_late_and_not_looked_at() -> None:

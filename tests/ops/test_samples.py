@@ -423,7 +423,7 @@ def test_in_place(sample: Sample) -> None:
     memory = copies[0].array
     result = getattr(args[0], sample.name + "_")(*args[1:], **kw)
     assert result is args[0]
-    assert result.array is memory
+    assert result.array is memory or np.shares_memory(result.array, memory)  # t_ and its like look at the memory anew
     close(result, out, 1e-12, "value")
     if has_floats(sample) and plain.recorded:
         weights = cotangents(plain)

@@ -21,16 +21,16 @@ _ZERO = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}  # an a
 
 
 def _relu_backward(xp: Any, g: Any, needed: tuple[str, ...], out: Any) -> Any:
-    """The rule of `relu`: g where the output is positive."""
+    """The rule of `relu`: g where the output is positive, or NaN."""
     zero = _ZERO.get(out.dtype)
     if zero is None or g.dtype is not out.dtype or not out.ndim:
         return NotImplemented
     n = out.size
     if n <= _FEW and g.strides == out.strides:
-        return (np.where(np.greater(out, zero), g, zero),)
+        return (np.where(np.not_equal(out, zero), g, zero),)
     bits = _BITS[out.dtype]
     if n <= 4 * _BLOCK and g.strides == out.strides:
-        passed = np.greater(out, zero).astype(bits)
+        passed = np.not_equal(out, zero).astype(bits)
         return (np.multiply(g.view(bits), passed, passed).view(out.dtype),)
     made = np.empty_like(out)
     if made.strides != out.strides:
@@ -44,7 +44,7 @@ def _relu_backward(xp: Any, g: Any, needed: tuple[str, ...], out: Any) -> Any:
         some = slice(i, i + _BLOCK)
         into = flat[some]
         mask = into if passed is None else passed[: len(into)]
-        mask[...] = np.greater(flat_out[some], zero, positive[: len(into)])  # quicker than to multiply by booleans
+        mask[...] = np.not_equal(flat_out[some], zero, positive[: len(into)])  # quicker than to multiply by booleans
         np.multiply(flat_g[some], mask, into)
     return (made,)
 
