@@ -2,10 +2,10 @@
 
 NOTE [Getting between]
     Every backward calls `engine.run` by that name, so what is put there sees every backward: `surround` puts a function there,
-    and takes it away. What the backward begins at goes by `engine._root`, and is noted there. To see what each rule gives, the
-    nodes of the graph get a `_Checked` plan for the time of one backward, which the engine runs as it runs any. To see what
-    each op gives, the functions that compute (core.op.Lane) are exchanged for others that look at the result. So neither ops
-    nor engine know of any of this.
+    and takes it away. What it begins at goes by `engine._root`, and is noted there while `note` asks for it. To see what each
+    rule gives, the nodes of the graph get a `_Checked` plan for the time of one backward, which the engine runs as it runs any.
+    To see what each op gives, the functions that compute (core.op.Lane) are exchanged for others that look at the result. So
+    neither ops nor engine know of any of this.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ __all__ = ["detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled
 
 plain_run, plain_root = engine.run, engine._root
 _noted = threading.local()  # .outputs: what the backward of this thread begins at, weakly
+_readers = [0]  # how many want to know
 _around: list[Callable] = []
 _lock = threading.Lock()
 
@@ -55,7 +56,13 @@ def _rebuild() -> None:
     for function in _around:
         run = functools.partial(function, run)
     engine.run = run
-    engine._root = _noting if _around else plain_root
+
+
+def note(wanted: bool) -> None:
+    """From now on, if it is wanted, `began_at` can be asked; to be called with False as many times as with True."""
+    with _lock:
+        _readers[0] += 1 if wanted else -1
+        engine._root = _noting if _readers[0] else plain_root
 
 
 def _noting(i: int, t: Tensor, *rest: Any) -> Any:

@@ -220,7 +220,7 @@ class Watch:
         self._at = 0  # and at what of them
         self._waiting: Sequence[_Part] = ()  # the parts whose update is waited for,
         self._patience = 0  # in so many backwards more
-        self._running = True
+        self._running, self._noting = True, False
         self._arm()
         anomaly.surround(self._pass)
 
@@ -231,7 +231,7 @@ class Watch:
     ) -> Any:
         """Called in place of each backward."""
         thread = self._root.thread
-        if again or only is not None or catch is not None or thread not in (None, get_ident()):
+        if again or only is not None or catch is not None or (thread is not None and thread != get_ident()):
             # asked for the gradients of some tensors, or of what another thread trains: no step
             return run(roots, retain, create, only, catch, again)
         if self._waiting:
@@ -255,8 +255,10 @@ class Watch:
         if self._at & FORWARD:
             for part in self._looking:
                 part.tap.put()
-            if self._at == FULLY and self._root not in self._taps:
-                self._root.put()
+            if self._at == FULLY:
+                if self._root not in self._taps:
+                    self._root.put()
+                self._note(True)
 
     def _disarm(self) -> None:
         if self._at & FORWARD:
@@ -264,6 +266,13 @@ class Watch:
                 part.tap.take()
             if self._at == FULLY:
                 self._root.take()
+                self._note(False)
+
+    def _note(self, wanted: bool) -> None:
+        """For the time of a full look it is noted which tensor backward is called of."""
+        if wanted != self._noting:
+            self._noting = wanted
+            anomaly.note(wanted)
 
     def _look(self, run: Callable, roots: list, retain: Any, create: bool) -> Any:
         step, at = self._step, self._at

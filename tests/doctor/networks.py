@@ -165,7 +165,7 @@ def loss_of(net: Net, out: ag.Tensor, y: ag.Tensor) -> ag.Tensor:
         near = (apart + 1e-6 if net.safe else apart).sqrt()
         return F.cross_entropy(out, y) + 1e-3 * near.mean()
     if net.loss == "division":  # by a sum that may be zero
-        p = F.relu(out - 0.2)
+        p = (out - 0.2) * (out > 0.2)  # a product, which NaN passes: the gradient of relu would be 0 there
         shares = p / (p.sum(1, keepdim=True) + (1e-3 if net.safe else 0.0))
         return ((shares - F.one_hot(y, CLASSES)) ** 2).mean()
     if net.loss == "regression":

@@ -210,6 +210,14 @@ def test_what_is_not_chosen_gets_nothing_of_an_infinite_gradient(name, n, dtype,
     np.testing.assert_allclose(ours.grad.array, theirs.grad.numpy(), 2e-3)
 
 
+@pytest.mark.parametrize("n", [2, 1000, 100_000])
+def test_relu_does_not_hide_nan(n):
+    """The gradient passes where the output is NaN, as in PyTorch: else parameters that are spoilt would get none."""
+    x = ag.full((n,), float("nan"), requires_grad=True)
+    ag.relu(x).backward(ag.full((n,), 3.0))
+    assert bool((x.grad == 3).all())
+
+
 def test_the_root_of_what_is_cut_off():
     x = ag.tensor([-1.0, 0.0, 4.0], requires_grad=True)
     (ag.relu(x).sqrt() + ag.clamp(x, min=0.5).sqrt()).sum().backward()
