@@ -183,9 +183,9 @@ def test_files_that_are_not_there(quick, capsys, tmp_path):
     assert "--data nowhere: there is no such file or folder" in capsys.readouterr().err
     assert cli.main(["train", "resnet", "--data", "."]) == 2
     assert "data_batch_1.bin" in capsys.readouterr().err
-    (tmp_path / "short.txt").write_text("ab")
+    (tmp_path / "short.txt").write_text("ab" * 300)
     assert cli.main(["train", "gpt", "--text", "short.txt"]) == 2
-    assert "--text short.txt: " in capsys.readouterr().err
+    assert "--text short.txt: a text of 600 characters is too short" in capsys.readouterr().err
 
 
 def test_importing_the_package_imports_no_example():

@@ -24,6 +24,7 @@ from autograd_gpu.nn import functional as F
 from .common import Report, Result, figure
 
 CONTEXT = 64  # characters that it looks back on
+LEAST = 10 * (CONTEXT + 1)  # characters of a text: a tenth is held back
 
 
 class Block(nn.Module):
@@ -99,6 +100,8 @@ def train(
     started = time.perf_counter()
     ag.manual_seed(seed)
     written = pydoc_topics() if text is None else read_text(text)
+    if len(written) < LEAST:
+        raise ValueError(f"a text of {len(written)} characters is too short: at least {LEAST} are needed")
     vocabulary = CharVocabulary(written)
     read, held_back = split_tokens(vocabulary.encode(written).to(device), 0.9)
     tests = Blocks(held_back, CONTEXT, stride=max(1, len(held_back) // 64))

@@ -18,6 +18,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from operator import is_
+from types import FrameType
 from typing import Any
 
 from .. import backend
@@ -58,7 +59,7 @@ class Flat:
         self.pairs = list(zip(params, self.arrays, strict=True))
         self.xp = xp = backend.of(self.arrays[0].__class__)
         self.writes = [write_of(array) for array in self.arrays]
-        self.counts = counts  # the steps that each has seen
+        self.before, self.since = counts, 0  # the steps that each has seen: so many, and those that all took together since
         self.uniform = len(set(counts)) == 1
         self.steps = xp.zeros((len(params),), "float32")
         dtype = self.arrays[0].dtype
@@ -66,17 +67,22 @@ class Flat:
         self.most = xp.bucket_elements(total)
         self.scratch = xp.bucket_scratch(min(self.most, total), dtype)
         self.flats = [xp.zeros((total,), dtype) for _ in slots]
-        self.states = states
-        self.views: list[Tensor] = []  # of the first kind of state, as they stand in the states
         self._adopt(states, slots, show)
+        self.state = states[0]  # that of the first parameter, and what stands in it under the first name
+        self.mark = states[0].get(slots[0] if slots else "step")
         self.pieces = [(i, index) for i, a in enumerate(self.arrays) for index in blocks(a.shape, self.most)]
         self.buckets = self._pack()
+
+    @property
+    def counts(self) -> list[int]:
+        """The steps that each parameter has seen."""
+        return [n + self.since for n in self.before]
 
     def _adopt(self, states: list[dict[str, Any]], slots: tuple[str, ...], show: bool) -> None:
         """Copy what there is of state into the flat arrays, and show views of these in its place."""
         start = 0
         for i, (array, state) in enumerate(zip(self.arrays, states, strict=True)):
-            self.steps[i] = self.counts[i]
+            self.steps[i] = self.before[i]
             if show:
                 state["step"] = Tensor(self.steps[i : i + 1].reshape(()))
             for name, flat in zip(slots, self.flats, strict=True):
@@ -85,8 +91,6 @@ class Flat:
                 if old is not None:
                     view[...] = old.array
                 state[name] = Tensor(view)
-            if slots or show:
-                self.views.append(state[slots[0] if slots else "step"])
             start += array.size
 
     def _pack(self) -> list[tuple]:
@@ -109,8 +113,8 @@ class Flat:
 
     def update_all(self, apply: Callable, group: dict, gradients: list[Any]) -> None:
         """Every parameter has a gradient and they have seen equally many steps: bucket by bucket."""
-        count = self.counts[0] + 1
-        self.counts = [count] * len(self.counts)
+        self.since += 1
+        count = self.before[0] + self.since
         self.steps.fill(count)
         for bucket, states, held in self.buckets:
             given = gradients if held is None else [gradients[i][index] if index else gradients[i] for i, index in held]
@@ -121,18 +125,19 @@ class Flat:
 
     def update_some(self, apply: Callable, group: dict, gradients: list[Any]) -> None:
         """Piece by piece, for some of the gradients are None or the parameters have seen different numbers of steps."""
+        self.before, self.since = counts, _ = self.counts, 0
         for i, g in enumerate(gradients):
             if g is not None:
-                self.counts[i] += 1
-                self.steps[i] = self.counts[i]
-        self.uniform = len(set(self.counts)) == 1
+                counts[i] += 1
+                self.steps[i] = counts[i]
+        self.uniform = len(set(counts)) == 1
         start = 0
         for i, index in self.pieces:
             size = self.arrays[i][index].size
             g = gradients[i]
             if g is not None:
                 bucket, states, _ = self._bucket(start, size, [(i, index)])
-                apply(self.xp, bucket, [g[index] if index else g], states, self.counts[i], group)
+                apply(self.xp, bucket, [g[index] if index else g], states, counts[i], group)
             start += size
 
 
@@ -163,23 +168,20 @@ class Layout:
     def outdated(self, group: dict[str, Any], slots: tuple[str, ...], state: dict[Any, Any]) -> bool:
         """Whether the group, or what the optimizer keeps of its parameters, has changed so that it must be laid out anew. Every
         step asks: so of the state it looks at how many parameters have one, and at that of the first of each Flat."""
-        params = group["params"]
+        params, keeps = group["params"], self.keeps
         if slots != self.slots or len(params) != len(self.params) or not all(map(is_, params, self.params)):
             return True
         for p in self.absent:
             if p.grad is not None:
                 return True
-        if self.keeps and len(state) != self.known:
-            return True
         for flat in self.flats:
             for p, array in flat.pairs:
                 if p.array is not array:
                     return True
-            if self.keeps:
-                first = state.get(flat.params[0])
-                if first is not flat.states[0] or first.get(self.shown) is not flat.views[0]:
-                    return True
-        return False
+            p = flat.params[0]
+            if keeps and (state.get(p) is not flat.state or flat.state.get(self.shown) is not flat.mark):
+                return True
+        return keeps and len(state) != self.known
 
 
 class FlatOptimizer(Optimizer):
@@ -218,15 +220,16 @@ class FlatOptimizer(Optimizer):
         """Update the parameters from their gradients; those without one are left alone. A closure, if given, is called first
         to compute the gradients; what it returns is returned."""
         loss = None if closure is None else self._loss(closure)
+        frame = sys._getframe(1)
         if backend.apart[0]:  # several CUDA devices
             with backend.coming_back():
-                self._update(True)
+                self._update(frame, True)
         else:
-            self._update(False)
+            self._update(frame, False)
         return loss
 
-    def _update(self, apart: bool) -> None:
-        """Update all parameters, those on each device with that as the current one if devices are `apart`."""
+    def _update(self, frame: FrameType, apart: bool) -> None:
+        """Update all parameters, those on each device with that as the current one if devices are `apart`. `frame` called."""
         layouts = self._layouts
         for k, group in enumerate(self.param_groups):
             slots = self._slots(group)
@@ -241,12 +244,10 @@ class FlatOptimizer(Optimizer):
                 except AttributeError:  # one has none, or does not require grad
                     gradients = [None if p.grad is None else p.grad.array for p in flat.params]
                     flat.update_some(self._apply, group, gradients)
-                    touch_all(
-                        [w for w, g in zip(flat.writes, gradients, strict=True) if g is not None], self._op, sys._getframe(1)
-                    )
+                    touch_all([w for w, g in zip(flat.writes, gradients, strict=True) if g is not None], self._op, frame)
                     continue
                 if flat.uniform:
                     flat.update_all(self._apply, group, gradients)
                 else:
                     flat.update_some(self._apply, group, gradients)
-                touch_all(flat.writes, self._op, sys._getframe(1))
+                touch_all(flat.writes, self._op, frame)
