@@ -1,10 +1,15 @@
-"""Checkpoints: a run that goes on from one does what it would have done, bit for bit, and every scheduler can be saved."""
+"""Checkpoints: a run that goes on from one does what it would have done, bit for bit, every scheduler can be saved, and
+files are written whole or not at all."""
 
 from __future__ import annotations
 
+import io
+import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -164,3 +169,134 @@ def test_every_scheduler_can_be_saved(tmp_path, name):
     found = load(save(state, tmp_path / "x.npz"))
     assert found.keys() == state.keys()
     same(state, found)
+
+
+# -- whole or not at all ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+@pytest.mark.parametrize("where", ["write", "sync", "replace"])
+def test_an_exception_in_the_middle_leaves_the_old_file(tmp_path, monkeypatch, ending, where):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    path = save({"a": ag.ones(3)}, tmp_path / f"x.{ending}")
+
+    def fail(*args, **kw):
+        raise OSError(28, "No space left on device")
+
+    target = {
+        "write": "autograd_gpu.io.archive.np.lib.format.write_array" if ending == "npz" else "safetensors.numpy.save_file",
+        "sync": "os.fsync",
+        "replace": "os.replace",
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(target[where], fail)
+        with pytest.raises(OSError, match="No space"):
+            save({"a": ag.zeros(3)}, path)
+    assert load(path)["a"].tolist() == [1, 1, 1] and os.listdir(tmp_path) == [path.name]
+
+
+def test_links_and_permissions_stay(tmp_path):
+    real = save({"a": ag.ones(1)}, tmp_path / "real.npz")
+    os.chmod(real, 0o640)
+    os.symlink(real, tmp_path / "link.npz")
+    save({"a": ag.zeros(1)}, tmp_path / "link.npz")
+    assert os.path.islink(tmp_path / "link.npz") and load(real)["a"].item() == 0 and os.stat(real).st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_permissions_of_new_files_are_those_of_the_umask(tmp_path, ending):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    before = os.umask(0o027)
+    try:
+        path = save({"a": ag.ones(1)}, tmp_path / f"x.{ending}")
+        assert os.stat(path).st_mode & 0o7777 == 0o640
+        os.chmod(path, 0o604)
+        assert os.stat(save({"a": ag.zeros(1)}, path)).st_mode & 0o7777 == 0o604
+        os.umask(0o777)
+        assert os.stat(save({"a": ag.zeros(1)}, tmp_path / f"none.{ending}")).st_mode & 0o7777 == 0
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_what_is_no_regular_file_is_not_replaced(tmp_path, ending):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    os.mkfifo(pipe := tmp_path / f"pipe.{ending}")
+    os.symlink(pipe, link := tmp_path / f"link.{ending}")
+    for path in (pipe, link):
+        read: list[bytes] = []
+        reader = threading.Thread(target=lambda read=read: read.append(pipe.read_bytes()), daemon=True)
+        reader.start()
+        save({"a": ag.ones(3)}, path)
+        reader.join(20)
+        assert pipe.is_fifo() and link.is_symlink() and load(io.BytesIO(read[0]))["a"].tolist() == [1, 1, 1]
+    os.symlink("/dev/null", null := tmp_path / f"null.{ending}")
+    assert save({"a": ag.ones(3)}, null) == null and null.is_char_device()
+    os.symlink(loop := tmp_path / f"loop.{ending}", loop)
+    with pytest.raises(OSError, match=f"loop.{ending}"):
+        save({"a": ag.ones(3)}, loop)
+    assert loop.is_symlink()
+    os.symlink(tmp_path / f"new.{ending}", new := tmp_path / f"to.{ending}")
+    save({"a": ag.ones(3)}, new)
+    assert new.is_symlink() and (tmp_path / f"new.{ending}").is_file() and len(os.listdir(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, ending):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    resource = pytest.importorskip("resource")
+    path = save({"a": ag.ones(3)}, tmp_path / f"x.{ending}")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=f"File too large: .*x.{ending}'$"):
+            save({"a": ag.ones(100_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert load(path)["a"].tolist() == [1, 1, 1] and os.listdir(tmp_path) == [path.name]
+    if os.path.exists("/dev/full"):
+        os.symlink("/dev/full", full := tmp_path / f"full.{ending}")
+        with pytest.raises(OSError, match=f"No space left on device: .*full.{ending}'$"):
+            save({"a": ag.ones(100_000)}, full)
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_names_as_long_as_they_can_be(tmp_path, ending):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    path = tmp_path / ("x" * (254 - len(ending)) + f".{ending}")
+    assert load(save({"a": ag.ones(1)}, path))["a"].item() == 1 and os.listdir(tmp_path) == [path.name]
+    with pytest.raises(OSError, match="too long"):
+        save({"a": ag.ones(1)}, tmp_path / ("x" + path.name))
+
+
+KILLED = """
+import sys
+import autograd_gpu as ag
+for i in range(1, 10_000):
+    ag.io.save({"a": ag.full((300, 1000), float(i)), "i": i}, sys.argv[1])
+    print(i, flush=True)
+"""
+
+
+def test_a_kill_in_the_middle_leaves_a_whole_file(tmp_path):
+    rng = random.Random(0)
+    for _ in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path / "x.npz")], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+        for _ in range(rng.randrange(2, 6)):
+            last = int(child.stdout.readline())
+        try:
+            child.wait(rng.random() * 0.01)
+        except subprocess.TimeoutExpired:
+            pass
+        child.send_signal(signal.SIGKILL)
+        child.wait(20)
+        child.stdout.close()
+        found = load(tmp_path / "x.npz")
+        assert found["i"] >= last and (found["a"] == found["i"]).all()

@@ -17,7 +17,8 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from ..ops.nested import native
 
 STRUCTURE = "structure.json"
 VERSION = 1
+DEEPEST = 200  # levels of a structure: what can be written can be read within Python's limit of calls
+LONGEST = 65_535  # bytes of an entry's name in a zip archive
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------------
@@ -41,6 +44,7 @@ class _Writer:
         self.arrays: dict[str, np.ndarray] = {}
         self.names: dict[int, str] = {}  # rule 4
         self.kept: list[Any] = []  # what the ids above are of
+        self.within: set[int] = set()  # what the value that is being encoded is in
         self.places: dict[str, str] = {}  # name -> device, where that is not the CPU
 
     def encoded(self, value: Any, path: tuple[str, ...]) -> Any:
@@ -70,17 +74,24 @@ class _Writer:
             return {"dtype": value.name}
         if isinstance(value, backend.Device):
             return {"device": str(value)}
-        if (kind := type(value)).__name__ == "Namespace" and kind.__module__ == "argparse":  # a program's options
-            return {"namespace": self.encoded(vars(value), path)}
-        if isinstance(value, Mapping):
-            return self._mapping(value, path)
+        options = (kind := type(value)).__name__ == "Namespace" and kind.__module__ == "argparse"  # of a program
+        if not options and not isinstance(value, (Mapping, list, tuple)):
+            raise TypeError(
+                f"cannot save {_place(path)}, of type {kind.__name__}: files hold dicts, lists, tuples, numbers, strings, "
+                "None, tensors and arrays. Save what its state_dict() gives, or the data in it"
+            )
+        if id(value) in self.within:
+            raise ValueError(f"cannot save {_place(path)}: it contains itself")
+        if len(path) >= DEEPEST:
+            raise ValueError(f"cannot save a structure that is more than {DEEPEST} levels deep")
+        self.within.add(id(value))
         if isinstance(value, (list, tuple)):
             items = [self.encoded(x, (*path, str(i))) for i, x in enumerate(value)]
-            return items if isinstance(value, list) else {"tuple": items}
-        raise TypeError(
-            f"cannot save {_place(path)}, of type {type(value).__name__}: files hold dicts, lists, tuples, numbers, strings, "
-            "None, tensors and arrays. Save what its state_dict() gives, or the data in it"
-        )
+            made: Any = items if isinstance(value, list) else {"tuple": items}
+        else:
+            made = {"namespace": self._mapping(vars(value), path)} if options else self._mapping(value, path)
+        self.within.remove(id(value))
+        return made
 
     def _mapping(self, value: Mapping, path: tuple[str, ...]) -> Any:
         items = [(key, self.encoded(x, (*path, str(key)))) for key, x in value.items()]
@@ -101,6 +112,8 @@ class _Writer:
         while name in self.arrays:
             i += 1
             name = f"{first}~{i}"
+        if len(name.encode()) + len(".npy") > LONGEST:
+            raise ValueError(f"cannot save {_place(path)}: keys of tensors have at most {LONGEST:,} bytes, all levels together")
         self.arrays[name] = array
         self.names[id(known)] = name
         self.kept.append(known)
@@ -108,7 +121,9 @@ class _Writer:
 
 
 def _place(path: tuple[str, ...]) -> str:
-    return "the value" if not path else "the item " + "".join(f"[{key!r}]" for key in path)
+    if not path:
+        return "the value"
+    return "the item " + "".join(f"[{key!r}]" if len(key) < 80 else f"[{key[:60]!r}...]" for key in path)
 
 
 def write(file: Any, value: Any, metadata: Mapping[str, str] | None) -> None:
@@ -137,26 +152,30 @@ def read(file: Any, path: str, tensor: Callable[[np.ndarray, str], Tensor]) -> t
 
     Raises ValueError that names the file, as `path`, if it is damaged."""
     import zipfile
-    import zlib
 
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            structure = json.loads(archive.read(STRUCTURE)) if STRUCTURE in names else None
-            if structure is not None and structure["version"] > VERSION:
-                raise ValueError(f"{path} was written by a later version of autograd_gpu: update it to load this file")
-            bits = set(structure["bfloat16"]) if structure is not None else ()
-            arrays = {}
-            for entry in names:
-                if entry.endswith(".npy"):
-                    name = entry.removesuffix(".npy")
-                    arrays[name] = _array(archive.read(entry), name in bits, f"the array {name!r} in {path}")
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if structure is None:
+    with _damage(path):
+        archive = zipfile.ZipFile(file)  # which leaves the file open
+        names = archive.namelist()
+        structure = json.loads(archive.read(STRUCTURE)) if STRUCTURE in names else None
+    bits: set[str] = set()
+    if STRUCTURE in names:
+        _check(structure, path)
+        bits.update(structure["bfloat16"])
+    arrays = {}
+    for entry in names:
+        if entry.endswith(".npy"):
+            name = entry.removesuffix(".npy")
+            with _damage(path):
+                data = archive.read(entry)
+            arrays[name] = _array(data, name in bits, f"the array {name!r} in {path}")
+    if STRUCTURE not in names:
         for name, array in arrays.items():
-            if array.dtype.kind in "SUV":
-                raise ValueError(f"the array {name!r} in {path} is no tensor, its dtype is {array.dtype}: use numpy.load")
+            try:
+                native(array)
+            except TypeError:
+                raise ValueError(
+                    f"the array {name!r} in {path} is no tensor, its dtype is {array.dtype}: use numpy.load"
+                ) from None
         return {name: tensor(array, "cpu") for name, array in arrays.items()}, {}
     places = structure.get("places", {})
     failed = []
@@ -171,59 +190,103 @@ def read(file: Any, path: str, tensor: Callable[[np.ndarray, str], Tensor]) -> t
 
     try:
         return _decoded(structure["root"], arrays, made), structure["metadata"]
-    except (KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # of any kind, for what the file holds may be anything
         if failed:  # the file is good, it is its place that is not
             raise
         raise ValueError(f"{path} is damaged: its {STRUCTURE} does not fit its arrays ({error!r})") from error
 
 
-def _array(data: bytes, bits: bool, what: str) -> np.ndarray:
+@contextmanager
+def _damage(path: str) -> Iterator[None]:
+    """Says which file it is that zipfile or json cannot read."""
+    import struct
+    import zipfile
+    import zlib
+
+    kinds = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError, ValueError)
     try:
-        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except ValueError as error:
+        yield
+    except (*kinds, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _check(structure: Any, path: str) -> None:
+    """Raises ValueError if there is no reading the arrays after such an entry structure.json."""
+    version = structure.get("version") if isinstance(structure, dict) else None
+    if type(version) is int and version > VERSION:
+        raise ValueError(f"{path} was written by a later version of autograd_gpu: update it to load this file")
+    good = type(version) is int and isinstance(structure.get("metadata"), dict) and "root" in structure
+    if good:
+        bits, places = structure.get("bfloat16"), structure.get("places", {})
+        good = isinstance(bits, list) and all(isinstance(name, str) for name in bits) and isinstance(places, dict)
+    if good:
+        try:
+            for place in places.values():
+                backend.Device(place)
+        except (TypeError, RuntimeError, ValueError):
+            good = False
+    if not good:
+        raise ValueError(f"{path} is damaged: its {STRUCTURE} is not as it is written")
+
+
+def _array(data: bytes, bits: bool, what: str) -> np.ndarray:
+    form = np.lib.format
+    file = io.BytesIO(data)
+    try:
+        header = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}.get(form.read_magic(file))
+        if header is not None:
+            shape, _, dtype = header(file)
+            wanted, found = math.prod(shape) * dtype.itemsize, len(data) - file.tell()
+            if wanted > found and not dtype.hasobject:  # before there is memory taken for it
+                raise ValueError(f"{found} bytes, where {wanted} are expected")
+        file.seek(0)
+        array = form.read_array(file, allow_pickle=False)
+    except Exception as error:  # of any kind, for the header is Python's text, and may be anything
         if "pickle" in str(error) or "Object" in str(error):
             raise ValueError(f"{what} holds Python objects, which are pickled: they are never loaded") from None
         raise ValueError(f"{what} is damaged: {error}") from None
+    if bits and array.dtype != np.uint16:
+        raise ValueError(f"{what} is damaged: it is noted as bfloat16, and is {array.dtype}")
     return array.view(bfloat16) if bits else array
 
 
 def _decoded(value: Any, arrays: dict[str, np.ndarray], tensor: Callable[[str], Tensor]) -> Any:
     """What `_Writer.encoded` was given."""
 
-    def of(x: Any) -> Any:
-        return _decoded(x, arrays, tensor)
+    def of(value: Any) -> Any:  # itself what it calls: two calls a level
+        if isinstance(value, list):
+            return [of(x) for x in value]
+        if not isinstance(value, dict):
+            return value
+        ((tag, held),) = value.items()
+        if tag == "dict":
+            return {key: of(x) for key, x in held.items()}
+        if tag in ("pairs", "counter"):
+            made = {of(key): of(x) for key, x in held}
+            return Counter(made) if tag == "counter" else made
+        if tag == "namespace":
+            import argparse
 
-    if isinstance(value, list):
-        return [of(x) for x in value]
-    if not isinstance(value, dict):
-        return value
-    ((tag, held),) = value.items()
-    if tag == "dict":
-        return {key: of(x) for key, x in held.items()}
-    if tag in ("pairs", "counter"):
-        made = {of(key): of(x) for key, x in held}
-        return Counter(made) if tag == "counter" else made
-    if tag == "namespace":
-        import argparse
+            return argparse.Namespace(**of(held))
+        if tag == "tuple":
+            return tuple(of(x) for x in held)
+        if tag in ("tensor", "leaf"):
+            made = tensor(held)
+            return made.requires_grad_() if tag == "leaf" else made
+        if tag == "array":
+            return arrays[held]
+        if tag == "number":
+            return arrays[held][()]
+        if tag == "float":
+            return float(held)
+        if tag == "complex":
+            return complex(of(held[0]), of(held[1]))
+        if tag == "bytes":
+            return bytes.fromhex(held)
+        if tag == "dtype":
+            return bfloat16 if held == "bfloat16" else native(np.empty(0, held)).dtype
+        if tag == "device":
+            return backend.Device(held)
+        raise KeyError(f"unknown tag {tag!r}")
 
-        return argparse.Namespace(**of(held))
-    if tag == "tuple":
-        return tuple(of(x) for x in held)
-    if tag in ("tensor", "leaf"):
-        made = tensor(held)
-        return made.requires_grad_() if tag == "leaf" else made
-    if tag == "array":
-        return arrays[held]
-    if tag == "number":
-        return arrays[held][()]
-    if tag == "float":
-        return float(held)
-    if tag == "complex":
-        return complex(of(held[0]), of(held[1]))
-    if tag == "bytes":
-        return bytes.fromhex(held)
-    if tag == "dtype":
-        return bfloat16 if held == "bfloat16" else native(np.empty(0, held)).dtype
-    if tag == "device":
-        return backend.Device(held)
-    raise KeyError(f"unknown tag {tag!r}")
+    return of(value)

@@ -13,7 +13,7 @@ from .. import backend
 from ..core.tensor import Tensor
 from ..ops.nested import native
 from . import archive, weights
-from .atomic import replacing
+from .atomic import is_special, replacing
 from .foreign import kind_of
 
 if TYPE_CHECKING:
@@ -41,11 +41,12 @@ def save(
     frameworks read; under any other name, .pt and .npz among them, dicts, lists and tuples of tensors, arrays, numbers, strings,
     None and argparse's Namespace as an npz archive. Nothing is pickled, so what PyTorch's keywords say of that changes nothing.
 
-    `f` is the name of a file, of which the old one is replaced only once the new one is complete, or a file open for writing
-    bytes. `metadata` is a dict of strings. Returns the path if a name was given.
+    `f` is the name of a file, of which the old one is replaced only once the new one is complete, of a pipe or a device, or a
+    file open for writing bytes. `metadata` is a dict of strings. Returns the path if a name was given.
 
-    Raises TypeError for what cannot be saved, such as a whole model instead of its state_dict(), ImportError for .safetensors
-    without that package.
+    Raises TypeError for what cannot be saved, such as a whole model instead of its state_dict(), ValueError for structures that
+    contain themselves and names that the format has no room for, OSError that names the file if it cannot be written,
+    ImportError for .safetensors without that package.
 
     >>> import autograd_gpu as ag
     >>> import os, tempfile
@@ -55,18 +56,39 @@ def save(
     {'step': 3, 'weights': [tensor([1., 1.])]}
     """
     if hasattr(f, "write"):
-        if str(getattr(f, "name", "")).endswith(WEIGHTS):
-            f.write(weights.packed(obj, metadata))
-        else:
-            archive.write(f, obj, metadata)
+        _write_into(f, str(getattr(f, "name", "")).endswith(WEIGHTS), obj, metadata)
         return None
     path = _path(f)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: there is no such folder to save {path.name} in")
-    write = weights.write if path.suffix == WEIGHTS else archive.write
-    with replacing(path) as partial:
-        write(partial, obj, metadata)
+    flat = path.suffix == WEIGHTS
+    try:
+        if is_special(path):
+            with open(path, "wb") as file:
+                _write_into(_Stream(file), flat, obj, metadata)
+        else:
+            with replacing(path) as partial:
+                (weights.write if flat else archive.write)(partial, obj, metadata)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # most name no file, or the one beside it
     return path
+
+
+class _Stream:
+    """What bytes go into one after the other. /dev/null can seek, but is always at 0, which zipfile cannot make sense of."""
+
+    def __init__(self, file: Any):
+        self.write = file.write
+        self.flush = file.flush
+
+
+def _write_into(file: Any, flat: bool, obj: Any, metadata: Mapping[str, str] | None) -> None:
+    if flat:
+        file.write(weights.packed(obj, metadata))
+    else:
+        archive.write(file, obj, metadata)
 
 
 def load(

@@ -35,7 +35,7 @@ def kind_of(file: Any, name: str) -> tuple[str, str]:
         try:
             with zipfile.ZipFile(file) as archive:
                 names = archive.namelist()
-        except zipfile.BadZipFile:
+        except (zipfile.BadZipFile, ValueError, RuntimeError, OverflowError):  # what zipfile says of damaged ones
             return "", f"ends too early or is damaged: an archive of {size} bytes without a table of contents"
         finally:
             file.seek(here)

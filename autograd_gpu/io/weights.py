@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from .. import backend
 from ..backend.promotion import bfloat16
 from ..core.tensor import Tensor
 
+METADATA = "__metadata__"  # what a header has beside the tensors
 KEY = "autograd_gpu"  # of the one entry of metadata: safetensors writes several in an order that differs from run to run
 
 
@@ -34,14 +36,24 @@ def _package() -> Any:
 def packed(tensors: Any, metadata: Mapping[str, str] | None) -> bytes:
     """The bytes of a file of a dict of tensors."""
     package = _package()
-    return package.numpy.save(*_contents(tensors, metadata))
+    arrays, given = _contents(tensors, metadata)
+    try:
+        return package.numpy.save(arrays, given)
+    except package.SafetensorError as error:
+        raise ValueError(f"the safetensors package cannot write these tensors: {error}") from error
 
 
 def write(path: str, tensors: Any, metadata: Mapping[str, str] | None) -> None:
     """Write a dict of tensors to a new file."""
     package = _package()
     arrays, given = _contents(tensors, metadata)
-    package.numpy.save_file(arrays, path, metadata=given)
+    try:
+        package.numpy.save_file(arrays, path, metadata=given)
+    except package.SafetensorError as error:  # of full disks too; the system's number for that is in the message only
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise ValueError(f"the safetensors package cannot write these tensors: {error}") from error
+        raise OSError(int(number[1]), os.strerror(int(number[1])), path) from error
 
 
 def _contents(tensors: Any, metadata: Mapping[str, str] | None) -> tuple[dict[str, np.ndarray], dict[str, str] | None]:
@@ -49,6 +61,8 @@ def _contents(tensors: Any, metadata: Mapping[str, str] | None) -> tuple[dict[st
         isinstance(name, str) and isinstance(t, (Tensor, np.ndarray)) for name, t in tensors.items()
     ):
         raise TypeError("a .safetensors file holds a dict of tensors by name and nothing else: name the file .npz for more")
+    if METADATA in tensors:
+        raise ValueError(f"no tensor in a .safetensors file can be called {METADATA!r}: the format has another use for that name")
     arrays = {}
     for name, t in tensors.items():
         array = t.array if isinstance(t, Tensor) else t
@@ -94,7 +108,10 @@ def read(path: str, called: str) -> tuple[dict[str, np.ndarray], dict[str, str]]
     except package.SafetensorError as error:
         raise ValueError(f"{called} is damaged: {error}") from error
     if KEY in metadata:
-        metadata = json.loads(metadata[KEY])
+        try:
+            metadata = dict(json.loads(metadata[KEY]))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{called} is damaged: its metadata cannot be read ({error})") from None
     return arrays, metadata
 
 
@@ -109,10 +126,10 @@ def _header(path: str, called: str) -> tuple[dict[str, Any], int]:
             raise ValueError(f"{called} ends too early or is damaged: {size} bytes, where its header alone has {8 + length}")
         try:
             header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
+            expected = 8 + length + max(ends, default=0)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
             raise ValueError(f"{called} is damaged: its header cannot be read ({error})") from None
-    expected = 8 + length + max(ends, default=0)
     if size != expected:
         what = "ends too early" if size < expected else "is too long"
         raise ValueError(f"{called} {what}: {size} bytes, where {expected} are expected")
