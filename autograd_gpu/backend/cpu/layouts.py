@@ -25,11 +25,10 @@ def _relu_backward(xp: Any, g: Any, needed: tuple[str, ...], out: Any) -> Any:
     zero = _ZERO.get(out.dtype)
     if zero is None or g.dtype is not out.dtype or not out.ndim:
         return NotImplemented
-    n = out.size
-    if n <= _FEW and g.strides == out.strides:
-        return (np.where(np.not_equal(out, zero), g, zero),)
-    bits = _BITS[out.dtype]
+    n, bits = out.size, _BITS[out.dtype]
     if n <= 4 * _BLOCK and g.strides == out.strides:
+        if n <= _FEW:
+            return (np.where(np.not_equal(out, zero), g, zero),)
         passed = np.not_equal(out, zero).astype(bits)
         return (np.multiply(g.view(bits), passed, passed).view(out.dtype),)
     made = np.empty_like(out)
