@@ -230,11 +230,11 @@ class FlatOptimizer(Optimizer):
 
     def _update(self, frame: FrameType, apart: bool) -> None:
         """Update all parameters, those on each device with that as the current one if devices are `apart`. `frame` called."""
-        layouts = self._layouts
+        layouts, state = self._layouts, self.state
         for k, group in enumerate(self.param_groups):
             slots = self._slots(group)
             layout = layouts.get(k)
-            if layout is None or layout.outdated(group, slots, self.state):
+            if layout is None or layout.outdated(group, slots, state):
                 layout = layouts[k] = Layout(group, slots, self)
             for flat in layout.flats:
                 if apart:

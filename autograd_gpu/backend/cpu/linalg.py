@@ -43,14 +43,17 @@ def _linear_backward(
     xp: Any, g: Any, needed: tuple[str, ...], x: Any = None, weight: Any = None, bias_shape: tuple[int, ...] | None = None
 ) -> Any:
     """The rules of `linear`. What an input's gradient is computed from is given exactly if it is needed."""
-    dtype = g.dtype
-    if g.ndim != 2 or dtype not in FULL or len(g) > _TALL:  # the word `sum_to` takes longer sums in blocks
+    rows = len(g)
+    if g.ndim != 2 or rows > _TALL or g.dtype not in FULL:  # the word `sum_to` takes longer sums in blocks
         return NotImplemented
+    if bias_shape is not None and x is not None:  # as in training
+        of_weight, of_bias = g.T.dot(x), _ones(rows, g.dtype).dot(g)
+        return (of_weight, of_bias) if weight is None else (g.dot(weight), of_weight, of_bias)
     grads = [] if weight is None else [g.dot(weight)]
     if x is not None:
         grads.append(g.T.dot(x))
     if bias_shape is not None:
-        grads.append(_ones(len(g), dtype).dot(g))
+        grads.append(_ones(rows, g.dtype).dot(g))
     return grads
 
 

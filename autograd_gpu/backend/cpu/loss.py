@@ -58,10 +58,9 @@ def _hot_rows(c: Constants, target: Any) -> Any:
 
 
 def _safe(logs: Any) -> bool:
-    """Whether sums of exponentials with these logarithms are exact. NaN and infinity are not safe."""
-    return logs.dot(logs) < _SAFE * _SAFE or bool(
-        -_SAFE < np.minimum.reduce(logs, initial=np.inf) and np.maximum.reduce(logs, initial=-np.inf) < _SAFE
-    )
+    """Whether sums of exponentials with these logarithms are exact, as they are too if the sum of their squares is small. NaN and
+    infinity are not safe."""
+    return bool(-_SAFE < np.minimum.reduce(logs, initial=np.inf) and np.maximum.reduce(logs, initial=-np.inf) < _SAFE)
 
 
 def _losses(rows: Any, places: Any) -> Any:
@@ -125,18 +124,15 @@ def cross_entropy(input: Any, target: Any, *, ignore_index: int = -100, reductio
             e = np.exp(input)
             total = e.dot(c.ones)
             logs = np.log(total)
-            if _safe(logs):
+            if logs.dot(logs) < _SAFE * _SAFE or _safe(logs):
                 out = logs.dot(c.shares) - input.ravel().dot(hot.ravel())
                 if out == out:  # else an infinite logit of another class gave 0 * inf
-                    return out.__array__(), _gradient(c, e, total, hot) if e.size <= _SMALL else None
+                    if e.size > _SMALL:
+                        return out.__array__(), None
+                    np.multiply(e, np.divide(c.share, total)[:, None], e)  # (softmax - one-hot) times the share of each row
+                    return out.__array__(), np.subtract(e, hot, e)
     rows, places, counted = _to_rows(input, target, ignore_index)
     return _reduce(_losses(rows, places), counted, target.shape, reduction, input.dtype)
-
-
-def _gradient(c: Constants, e: Any, total: Any, hot: Any) -> Any:
-    """(softmax - one-hot) times the share of each row, from exponentials, which are overwritten, and their sums."""
-    np.multiply(e, np.divide(c.share, total)[:, None], e)
-    return np.subtract(e, hot, e)
 
 
 def cross_entropy_backward(
