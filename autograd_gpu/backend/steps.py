@@ -60,3 +60,8 @@ def rows_before(np: Any, steps: Sequence[Any], start: Any, sizes: Sequence[int],
     if start is None:
         states[0] = np.zeros_like(steps[0])
     return np.concatenate(states[::-1] if reverse else states)
+
+
+def added(a: Any, b: Any) -> Any:
+    """a + b, where either may be None."""
+    return b if a is None else a if b is None else a + b

@@ -12,12 +12,12 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from .. import backend
 from ..backend.promotion import category, int64
 from ..core.graph import NO_GRAD, mode, words
 from ..core.primitive import linear, primitive
 from ..core.tensor import Tensor
 from .linalg import check_tensors
+from .loss import _counting
 
 __all__ = [
     "avg_pool1d",
@@ -39,11 +39,6 @@ Sizes = int | Sequence[int]
 # -- ops -------------------------------------------------------------------------------------------------------------------
 #
 # `windows` holds (axis, kernel, stride, padding, dilation, size) for one dimension or two neighbours.
-
-
-def _counting(xp: Any, n: int, like: Any) -> Any:
-    """0, 1, ..., n - 1 on the device of `like`."""
-    return Tensor(backend.beside(like.array).arange(n)) if xp is words else xp.arange(n)
 
 
 def places(xp: Any, offsets: Any, windows: tuple, shape: Sequence[int]) -> Any:

@@ -469,7 +469,8 @@ def test_the_same_seed_gives_the_same_weights():
 
 
 def test_a_call_costs_little_more_than_forward():
-    """About 0.3 us, where the plain call takes 0.05: both vary with how busy the machine is."""
+    """At most 0.3 us, or half as much as the plain call again on a slow machine. The best of many short turns, as the machine is
+    busy in most of them."""
     import timeit
 
     class Nothing(nn.Module):
@@ -479,4 +480,4 @@ def test_a_call_costs_little_more_than_forward():
     module = Nothing()
     plain = min(timeit.repeat(lambda: module.forward(1), number=2000, repeat=100)) / 2000
     called = min(timeit.repeat(lambda: module(1), number=2000, repeat=100)) / 2000
-    assert called - plain < max(0.3e-6, 8 * plain)
+    assert called - plain < max(0.3e-6, 2 * plain)

@@ -139,8 +139,3 @@ def bias_by_gate(b: Any, n: int, order: Sequence[int], scale: Sequence[float]) -
     for k, (j, part) in enumerate(zip(order, scale, strict=True)):
         out[k] = b.reshape(len(order), -1)[j] * b.dtype.type(part)
     return out
-
-
-def added(a: Any, b: Any) -> Any:
-    """a + b, where either may be None."""
-    return b if a is None else a if b is None else a + b

@@ -46,9 +46,6 @@ def _linear_backward(
     rows = len(g)
     if g.ndim != 2 or rows > _TALL or g.dtype not in FULL:  # the word `sum_to` takes longer sums in blocks
         return NotImplemented
-    if bias_shape is not None and x is not None:  # as in training
-        of_weight, of_bias = g.T.dot(x), _ones(rows, g.dtype).dot(g)
-        return (of_weight, of_bias) if weight is None else (g.dot(weight), of_weight, of_bias)
     grads = [] if weight is None else [g.dot(weight)]
     if x is not None:
         grads.append(g.T.dot(x))

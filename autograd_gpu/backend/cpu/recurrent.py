@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from ..steps import before, ends, following, rows_before, sizes_of, steps_of
-from .gates import Products, added, arranged, bias_by_gate, by_gate, in_full_precision, write_inputs, write_step
+from ..steps import added, before, ends, following, rows_before, sizes_of, steps_of
+from .gates import Products, arranged, bias_by_gate, by_gate, in_full_precision, write_inputs, write_step
 from .reduce import _ones
 
 __all__ = ["gru_layer", "gru_layer_backward", "lstm_layer", "lstm_layer_backward", "rnn_layer", "rnn_layer_backward"]

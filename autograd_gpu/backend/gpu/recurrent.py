@@ -11,7 +11,7 @@ import cupy
 import numpy as np
 
 from ..gemm import multiply
-from ..steps import before, ends, following, rows_before, sizes_of, steps_of
+from ..steps import added, before, ends, following, rows_before, sizes_of, steps_of
 from .build import elementwise, on_device
 
 __all__ = ["gru_layer", "gru_layer_backward", "lstm_layer", "lstm_layer_backward", "rnn_layer", "rnn_layer_backward"]
@@ -44,10 +44,6 @@ def _dense(a: Any) -> Any:
     return None if a is None else cupy.ascontiguousarray(a)
 
 
-def _total(a: Any, b: Any) -> Any:
-    return b if a is None else a if b is None else a + b
-
-
 def _first(h0: Any, n: int, size: int, dtype: Any) -> Any:
     return cupy.zeros((n, size), dtype) if h0 is None else cupy.ascontiguousarray(h0[:n])
 
@@ -77,7 +73,7 @@ def rnn_layer(
 ) -> Any:
     """y and h_n of h = tanh(w_ih x + w_hh h + b_ih + b_hh), or of relu."""
     sizes = sizes_of(x, sizes, reverse)
-    y = multiply(_rows(x), w_ih.T, bias=_total(b_ih, b_hh))
+    y = multiply(_rows(x), w_ih.T, bias=added(b_ih, b_hh))
     steps = steps_of(y, sizes, reverse)
     h = None if h0 is None else _first(h0, sizes[0], len(w_hh), y.dtype)
     for k, out in enumerate(steps):
@@ -158,7 +154,7 @@ def lstm_layer(
     w_ih x + w_hh h + b_ih + b_hh and g the tanh of its part. With w_hr, h is projected by it."""
     sizes, dtype = sizes_of(x, sizes, reverse), x.dtype
     count, most, size = len(sizes), max(sizes), len(w_ih) // 4
-    inputs = steps_of(multiply(_rows(x), w_ih.T, bias=_total(b_ih, b_hh)), sizes, reverse)
+    inputs = steps_of(multiply(_rows(x), w_ih.T, bias=added(b_ih, b_hh)), sizes, reverse)
     y = cupy.empty((sum(sizes), w_hh.shape[1]), dtype)
     steps = steps_of(y, sizes, reverse)
     kept = cupy.zeros((count + 1, 5, most, size), dtype)
