@@ -239,8 +239,8 @@ def test_orthogonal_weights_learn_as_pytorchs(which, shape, trivialization):
         return
     ag.manual_seed(0)
     wrap = new("orthogonal", orthogonal_map=which, use_trivialization=trivialization)
-    ours, theirs = pair(lambda lib: wrap(lib, lib.nn.Linear(*shape)))
-    x = np.random.default_rng(0).normal(size=(5, shape[0])).astype("float32")
+    ours, theirs = pair(lambda lib: wrap(lib, lib.nn.Linear(*shape, dtype=lib.float64)))
+    x = np.random.default_rng(0).normal(size=(5, shape[0]))
     for net, lib in ((ours, ag), (theirs, torch)):
         optimizer = lib.optim.SGD(net.parameters(), lr=0.005)
         for _ in range(3):
@@ -250,7 +250,7 @@ def test_orthogonal_weights_learn_as_pytorchs(which, shape, trivialization):
     same(ours.weight, theirs.weight, rtol=1e-4)
     w = ours.weight.detach()
     small = w @ w.T if shape[1] <= shape[0] else w.T @ w
-    same(small, torch.eye(min(shape)), rtol=1e-4)
+    same(small, torch.eye(min(shape), dtype=torch.float64), rtol=1e-4)
 
 
 def test_orthogonal_starts_next_to_the_weight_and_takes_a_new_one():
