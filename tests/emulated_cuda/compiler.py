@@ -88,6 +88,7 @@ class CompiledKernel:
     def __init__(self, inner: kernel.Kernel, strict: bool) -> None:
         self.inner, self.strict = inner, strict
         self.sizes = [p.bytes for p in inner.parameters]
+        self.points = [p.points for p in inner.parameters]
         self.most_threads = inner.most_threads
         self.static_shared = inner.shared_bytes
         self.checked = inner.module.built.checked

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import compress
 
 from .compiler import CompiledKernel, CompiledModule
 from .device import DEVICES, SHARED_PER_BLOCK, SHARED_PER_BLOCK_OPTIN, THREADS_PER_MULTIPROCESSOR, Device
@@ -152,7 +154,7 @@ class Driver:
         device.counters.checked_launches += checked
 
         def action(place: Place) -> None:
-            foreign = self._foreign_memory(values, stream.ordinal)
+            foreign = self._foreign_memory(compress(values, kernel.points), stream.ordinal)
             if foreign is not None:
                 device.crash(f"{function.name}: memory of device {foreign} used by a kernel on device {stream.ordinal}")
                 return
@@ -169,7 +171,7 @@ class Driver:
 
         device.streams.enqueue(stream, function.name, action)
 
-    def _foreign_memory(self, values: list[bytes], ordinal: int) -> int | None:
+    def _foreign_memory(self, values: Iterable[bytes], ordinal: int) -> int | None:
         """Another device whose memory one of the arguments, or a pointer in a struct, points to."""
         memory = self.device.memory
         if not any(used for other, used in enumerate(memory.used) if other != ordinal):

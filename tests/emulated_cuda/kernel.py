@@ -158,7 +158,7 @@ def profile() -> list[Traffic]:
 
 # ---- parameters
 
-_KINDS = {"f": "float", "i": "int", "u": "uint", "b": "bool", "h": "half", "g": "bfloat16", "s": "struct", "v": "void"}
+_KINDS = {"f": "float", "i": "int", "u": "uint", "b": "bool", "h": "half", "g": "bfloat16", "s": "struct", "x": "indexer", "v": "void"}
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,13 @@ class Parameter:
         """Bytes that the argument takes."""
         return 8 if self.pointer else self.size
 
+    @property
+    def points(self) -> bool:
+        """Whether there may be an address in the argument."""
+        return self.pointer or self.kind == "s"
+
     def __str__(self) -> str:
-        bits = "" if self.kind in "bhgv" else f" of {self.size} bytes" if self.kind == "s" else str(8 * self.size)
+        bits = "" if self.kind in "bhgv" else f" of {self.size} bytes" if self.kind in "sx" else str(8 * self.size)
         return f"{_KINDS[self.kind]}{bits}" + ("*" if self.pointer else "")
 
     def takes(self, dtype: np.dtype) -> bool:
@@ -194,7 +199,7 @@ class Parameter:
             return dtype.name == "bfloat16"
         if self.kind == "h":
             return dtype == np.float16
-        if self.kind == "s":
+        if self.kind in "sx":
             return dtype.kind in "Vc"
         return dtype.kind == self.kind and not (self.kind == "f" and self.size == 2)
 

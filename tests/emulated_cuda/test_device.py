@@ -91,6 +91,18 @@ def test_memory_of_another_device(cp, emulated, increment, raises, synchronize):
     assert "memory of device 1 used by a kernel on device 0" in emulated.take_log()[0]
 
 
+def test_what_an_indexer_held_before_is_no_memory_of_another_device(cp, synchronize):
+    """CuPy hands its CIndexer over with the place for indices as the heap left it: often an address of some earlier launch."""
+    source = '#include <cupy/carray.cuh>\nextern "C" __global__ void sizes(long long* out, CIndexer<1> i) { *out = i.size(); }'
+    with cp.cuda.Device(1):
+        elsewhere = cp.zeros(8, "f4")
+    out = cp.zeros(1, "i8")
+    indexer = np.array((5, 5, elsewhere.data.ptr), [("size", "i8"), ("shape", "i8"), ("index", "i8")])
+    cp.RawKernel(source, "sizes")((1,), (1,), (out, indexer))
+    synchronize()
+    assert out.get() == 5
+
+
 def test_devices(cp, raises):
     assert cp.cuda.runtime.getDeviceCount() == 2
     assert cp.cuda.Device(1).compute_capability == "90"

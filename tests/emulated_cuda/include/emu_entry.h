@@ -14,15 +14,26 @@ template <class T> constexpr bool is_named(const char* name) {  // by its spelli
   return start[-1] == ' ';
 }
 
-// One letter and the size in bytes: f float, i int, u unsigned, b bool, h __half, g __nv_bfloat16, s struct; P before a pointee,
-// v0 for void.
+// CuPy's CIndexer<...>: sizes, and a place for indices that the kernel fills and CuPy leaves as it was.
+template <class T> constexpr bool is_indexer() {
+  const char *text = __PRETTY_FUNCTION__, *name = "T = CIndexer<";
+  for (; *text; ++text) {
+    int i = 0;
+    while (name[i] && text[i] == name[i]) ++i;
+    if (!name[i]) return true;
+  }
+  return false;
+}
+
+// One letter and the size in bytes: f float, i int, u unsigned, b bool, h __half, g __nv_bfloat16, s struct, x CIndexer;
+// P before a pointee, v0 for void.
 template <class T> char kind_of() {
   typedef std::remove_cv_t<T> U;
   if (std::is_same<U, bool>::value) return 'b';
   if (std::is_floating_point<U>::value) return 'f';
   if (std::is_integral<U>::value) return std::is_signed<U>::value ? 'i' : 'u';
   if (std::is_void<U>::value) return 'v';
-  return is_named<U>("__half") ? 'h' : is_named<U>("__nv_bfloat16") ? 'g' : 's';
+  return is_indexer<U>() ? 'x' : is_named<U>("__half") ? 'h' : is_named<U>("__nv_bfloat16") ? 'g' : 's';
 }
 template <class T, bool Void = std::is_void<T>::value> struct SizeOf { static const int value = sizeof(T); };
 template <class T> struct SizeOf<T, true> { static const int value = 0; };
