@@ -158,7 +158,17 @@ def profile() -> list[Traffic]:
 
 # ---- parameters
 
-_KINDS = {"f": "float", "i": "int", "u": "uint", "b": "bool", "h": "half", "g": "bfloat16", "s": "struct", "x": "indexer", "v": "void"}
+_KINDS = {
+    "f": "float",
+    "i": "int",
+    "u": "uint",
+    "b": "bool",
+    "h": "half",
+    "g": "bfloat16",
+    "s": "struct",
+    "x": "indexer",
+    "v": "void",
+}
 
 
 @dataclass(frozen=True)
