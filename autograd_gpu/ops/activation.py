@@ -121,14 +121,14 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return words.prelu(input, weight)
 
 
-@elementwise(lambda xp, g, x, threshold: passed(xp, g, x > threshold))
+@elementwise(lambda xp, g, x, threshold: passed(xp, g, xp.logical_not(x <= threshold)))
 def _threshold(xp: Any, x: Any, *, threshold: float, value: float) -> Any:
     """The op behind `threshold`."""
-    return xp.where(x > threshold, x, xp.asarray(value, x.dtype))
+    return xp.where(x <= threshold, xp.asarray(value, x.dtype), x)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """x for x > threshold, else `value`.
+    """`value` for x <= threshold, else x: also for NaN.
 
     >>> import autograd_gpu as ag
     >>> ag.threshold(ag.tensor([0.5, 2.0]), 1.0, 20.0)
@@ -274,7 +274,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 def _silu_x(xp: Any, g: Any, x: Any) -> Any:
     s = xp.sigmoid(x)
     y = x * s
-    return g * (s + y - y * s)
+    return g * (s + (y - y * s))  # in this order a large x gives 1: s would be lost in s + y
 
 
 @elementwise(_silu_x)
