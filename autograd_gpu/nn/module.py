@@ -3,7 +3,7 @@
 NOTE [Attributes]
     Parameters, buffers and submodules are ordinary attributes of a module, so that reading one in `forward` costs what
     reading any attribute costs, and they are listed once more, by kind, in the dicts `_parameters`, `_buffers` and `_modules`.
-    `__setattr__` keeps both; so change a module by assigning to its attributes and not in those dicts.
+    `__setattr__` keeps both, and so do those dicts where they are changed: each is a `Registry`.
 
 The parts of Module that have to do with hooks and with saving are in `hooks` and `state`.
 """
@@ -24,6 +24,7 @@ from ..ops.arguments import dtype_of
 from ..ops.create import empty_like
 from .hooks import Hookable
 from .parameter import Buffer, Parameter
+from .registry import Registry
 from .state import Stateful
 
 _PACKAGE = __name__.partition(".")[0] + "."
@@ -58,7 +59,7 @@ class Module(Hookable, Stateful):
         attributes = self.__dict__
         attributes["training"] = True
         for kind in KINDS:
-            attributes[kind] = {}
+            attributes[kind] = Registry(self)
         attributes["_not_saved"] = set()
 
     def forward(self, *input: Any) -> Any:
@@ -118,13 +119,21 @@ class Module(Hookable, Stateful):
         for other in KINDS:
             if other != kind:
                 attributes[other].pop(name, None)
-        attributes[kind][name] = attributes[name] = value
+        attributes[kind][name] = value
 
     def __delattr__(self, name: str) -> None:
         for kind in KINDS:
-            self.__dict__[kind].pop(name, None)
-        self._not_saved.discard(name)
+            if name in self.__dict__[kind]:
+                del self.__dict__[kind][name]
+                self._not_saved.discard(name)
+                return
         object.__delattr__(self, name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for kind in KINDS:  # which come as plain dicts, see Registry
+            if kind in state:
+                self.__dict__[kind] = Registry(self, state[kind])
 
     def _check_name(self, name: str) -> None:
         if "_parameters" not in self.__dict__:
@@ -147,14 +156,14 @@ class Module(Hookable, Stateful):
             raise ValueError(
                 f"Cannot assign non-leaf Tensor to parameter '{name}': make it in the constructor and compute in forward"
             )
-        self._parameters[name] = self.__dict__[name] = param
+        self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Make `tensor` the buffer `name`: moved and, unless persistent=False, saved with the module, but not trained."""
         self._check_name(name)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)")
-        self._buffers[name] = self.__dict__[name] = tensor
+        self._buffers[name] = tensor
         if persistent:
             self._not_saved.discard(name)
         else:
@@ -165,7 +174,7 @@ class Module(Hookable, Stateful):
         self._check_name(name)
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module subclass")
-        self._modules[name] = self.__dict__[name] = module
+        self._modules[name] = module
 
     add_module = register_module
 
@@ -338,7 +347,7 @@ class Module(Hookable, Stateful):
                     p.grad = fn(grad.detach())
         for name, buffer in self._buffers.items():
             if buffer is not None:
-                self._buffers[name] = self.__dict__[name] = fn(buffer.detach())
+                self._buffers[name] = fn(buffer.detach())
         return self
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Module:

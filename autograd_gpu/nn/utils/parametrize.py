@@ -157,7 +157,7 @@ def _refuse_pickle(self: Module) -> Any:
 
 def _deepcopy(self: Any, memo: dict[int, Any]) -> Any:
     made = memo[id(self)] = object.__new__(type(self))
-    made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+    made.__setstate__(copy.deepcopy(self.__dict__, memo))
     return made
 
 
@@ -205,7 +205,7 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
     parametrizations = ParametrizationList([parametrization], original, unsafe)
     if not unsafe:
         _try(parametrizations, original, before)
-    del held[tensor_name], module.__dict__[tensor_name]
+    del held[tensor_name]
     if not is_parametrized(module):
         module.__class__ = _parametrized_class(module)
         module.parametrizations = ModuleDict()

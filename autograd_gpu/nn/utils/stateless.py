@@ -13,7 +13,7 @@ from ..module import Module
 @contextmanager
 def _replaced(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """`module` with other tensors under the dotted names, for a while."""
-    kept: list[tuple[dict, dict, str, Any]] = []
+    kept: list[tuple[dict, str, Any]] = []
     try:
         for name, tensor in tensors.items():
             path, _, last = name.rpartition(".")
@@ -21,12 +21,12 @@ def _replaced(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
             kind = next((k for k in (owner._parameters, owner._buffers) if last in k), None)
             if kind is None:
                 raise KeyError(f"{type(owner).__name__} has no parameter or buffer '{last}' (in '{name}')")
-            kept.append((kind, owner.__dict__, last, kind[last]))
-            kind[last] = owner.__dict__[last] = tensor
+            kept.append((kind, last, kind[last]))
+            kind[last] = tensor
         yield
     finally:
-        for kind, attributes, last, value in reversed(kept):
-            kind[last] = attributes[last] = value
+        for kind, last, value in reversed(kept):
+            kind[last] = value
 
 
 def _tied(module: Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
