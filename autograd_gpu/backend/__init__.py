@@ -197,6 +197,11 @@ def device_of(array: Any) -> Device:
     return of(array.__class__).device_of(array)
 
 
+def together(a: Any, b: Any) -> bool:
+    """Whether two arrays lie on one device."""
+    return a.__class__ is b.__class__ and (not apart[0] or device_of(a) == device_of(b))
+
+
 def move(array: Any, device: Device) -> Any:
     """The array itself if it lies on `device`, else a copy there. "cuda" means the current device."""
     here = device_of(array)

@@ -295,6 +295,8 @@ def _check_replaced(hook: Any, replaced: Any, g: Tensor) -> None:
         )
     if replaced.array.dtype != g.array.dtype:
         raise RuntimeError(f"hook '{name}' has changed the type of value: it got {g.dtype} and returned {replaced.dtype}")
+    if not backend.together(replaced.array, g.array):
+        raise RuntimeError(f"hook '{name}' has changed the device of value: it got {g.device} and returned {replaced.device}")
 
 
 def reachable(roots: Sequence[Any], targets: set) -> set:
@@ -343,6 +345,13 @@ def _root(i: int, t: Tensor, g: Tensor | None, create: bool) -> tuple[Any, Any]:
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g.array.shape != array.shape:
         raise RuntimeError(f"Mismatch in shape: grad has shape {list(g.shape)} and the output has shape {list(t.shape)}")
+    if not backend.together(g.array, array):
+        if g.array.ndim:
+            raise RuntimeError(
+                f"invalid gradient at index {i} - expected device {t.device} but got {g.device}: Expected all tensors to be on the same "
+                f"device, but found at least two devices, {t.device} and {g.device}; move it with .to('{t.device}')"
+            )
+        g = words.move(g, device=t.device, source=g.device)
     if g.array.dtype != array.dtype:
         g = words.astype(g, dtype=array.dtype)
     return node, g if create else g.array
