@@ -18,6 +18,7 @@ from typing import Any
 from .backend import Device as _Device
 from .backend import vocabulary as _vocabulary
 from .backend.driver import why_not as _why_not
+from .backend.memory import OutOfMemoryError as OutOfMemoryError
 from .ops.generator import default_generator as _default_generator
 from .ops.generator import get_rng_state as _get_rng_state
 from .ops.generator import set_rng_state as _set_rng_state
@@ -471,18 +472,3 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
     }  # fmt: skip
     lines = [f"| {name:<22} | {value / 2**20:>12,.1f} MiB |" for name, value in rows.items()]
     return "\n".join([f"Memory of CUDA device {index}", *lines])
-
-
-class _NeverRaised(RuntimeError):
-    """What OutOfMemoryError is without CuPy."""
-
-
-def __getattr__(name: str) -> Any:
-    """OutOfMemoryError is CuPy's, which derives from MemoryError; asking for it loads CuPy where it is installed."""
-    if name != "OutOfMemoryError":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from cupy.cuda.memory import OutOfMemoryError
-    except ImportError:
-        return _NeverRaised
-    return OutOfMemoryError

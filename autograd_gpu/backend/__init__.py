@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cpu
+from . import cpu, memory
 from .driver import why_not
 
 
@@ -92,6 +92,7 @@ def _gpu() -> ModuleType:
     from . import gpu
     from .gpu.guard import everywhere, several_devices
 
+    memory.install()
     apart[0] = several_devices()
     _speakers[cupy.ndarray] = everywhere(gpu) if apart[0] else gpu
     return gpu

@@ -348,8 +348,8 @@ def _root(i: int, t: Tensor, g: Tensor | None, create: bool) -> tuple[Any, Any]:
     if not backend.together(g.array, array):
         if g.array.ndim:
             raise RuntimeError(
-                f"invalid gradient at index {i} - expected device {t.device} but got {g.device}: Expected all tensors to be on the same "
-                f"device, but found at least two devices, {t.device} and {g.device}; move it with .to('{t.device}')"
+                f"invalid gradient at index {i} - expected device {t.device} but got {g.device}: Expected all tensors to be on "
+                f"the same device, but found at least two devices, {t.device} and {g.device}: move it with .to('{t.device}')"
             )
         g = words.move(g, device=t.device, source=g.device)
     if g.array.dtype != array.dtype:

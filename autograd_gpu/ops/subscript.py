@@ -211,8 +211,8 @@ def _on_device_of(x: Tensor, index: Tensor) -> Tensor:
         return index
     if x.array.__class__ is np.ndarray:
         raise RuntimeError(
-            f"indices should be either on cpu or on the same device as the indexed tensor (cpu), and this one is on {index.device}: "
-            "Expected all tensors to be on the same device, but found at least two devices, move it with .cpu()"
+            "indices should be either on cpu or on the same device as the indexed tensor (cpu), and this one is on "
+            f"{index.device}: move it with .cpu()"
         )
     return Tensor(backend.move(index.array, backend.device_of(x.array)))
 
