@@ -27,7 +27,7 @@ import numpy as np
 
 from .. import backend
 from .dispatch import NUMBERS
-from .graph import NO_GRAD, Fan, Leaf, Node, Output, check_unwritten, last_write, mode, set_mode, touch, where, words
+from .graph import NO_GRAD, Fan, Leaf, Node, Output, check_unwritten, last_write, mode, set_mode, tick, touch, where, words
 from .tensor import Tensor
 
 
@@ -37,16 +37,18 @@ def run(
     create: bool,
     only: set | None = None,
     catch: set | None = None,
-    apart: bool = False,
+    going: Any = None,
 ) -> dict:
     """Pull the gradients of `roots`, pairs (node, gradient), back through the graph.
 
     only    the nodes to visit; None: all
     catch   nodes whose gradient is returned, in a dict; a leaf among them does not accumulate it
-    apart   for calls from here: there are several CUDA devices, and that of each gradient is made the current one"""
-    if backend.apart[0] and not apart:
-        with backend.coming_back():
-            return run(roots, retain, create, only, catch, True)
+    going   for calls from here: there are several CUDA devices or streams, and those of each node are made the current ones"""
+    if backend.placed[0] and going is None:
+        with backend.placing(tick if create else None) as going:
+            found = run(roots, retain, create, only, catch, going)
+            going.hand([x.array if create else x for x in found.values()])
+            return found
     caught: dict[Any, Any] = {}
     pending: dict[int, list] = {}
     heap: list[int] = []
@@ -56,15 +58,15 @@ def run(
     entry = None
     node, g = roots[0] if len(roots) == 1 else (None, None)  # the newest node, in hand
     if node is None:
-        _add(roots, pending, heap)
+        _add(roots, pending, heap, going)
     while True:
         if node is None:
             if not heap:
                 break
             node, g, _ = entry = pending.pop(-heappop(heap))
             waiting = -heap[0] if heap else 0
-        if apart:
-            _go_to(g)
+        if going:
+            _go_to(g, going, node)
         if node.__class__ is not Node or catch is not None:
             if entry is None:
                 entry = [node, g, False]
@@ -106,7 +108,7 @@ def run(
             g_edge = grads[i]
             if g_edge is None:
                 continue
-            if apart:
+            if going:
                 _go_to(g_edge)
             number = edge.number
             entry = pending.get(number)
@@ -142,8 +144,8 @@ def run(
         with _accumulating:
             while pending:
                 leaf, g, _ = pending.popitem()[1]
-                if apart:
-                    _go_to(g)
+                if going:
+                    _go_to(g, going, leaf)
                 _accumulate(leaf, g, create)
     return caught
 
@@ -156,9 +158,13 @@ def _fit(xp: Any, grads: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _go_to(g: Any) -> None:
-    """Make the CUDA device of a gradient, or of a list of them, the current one."""
-    backend.go_to([x.array if isinstance(x, Tensor) else x for x in (g if g.__class__ is list else [g])])
+def _go_to(g: Any, going: Any = None, node: Any = None) -> None:
+    """Make the CUDA device of a gradient, or of a list of them, and the stream of its node the current ones."""
+    arrays = [x.array if isinstance(x, Tensor) else x for x in (g if g.__class__ is list else [g])]
+    if backend.apart[0]:
+        backend.go_to(arrays)
+    if going:
+        going.to(None if isinstance(node, Leaf) else node.number, arrays)
 
 
 def _passed_before(node: Node) -> RuntimeError:
@@ -168,7 +174,7 @@ def _passed_before(node: Node) -> RuntimeError:
     )
 
 
-def _add(roots: list[tuple[Any, Any]], pending: dict, heap: list) -> None:
+def _add(roots: list[tuple[Any, Any]], pending: dict, heap: list, going: Any) -> None:
     """Put roots where they wait for their turn; what comes twice, once with the sum."""
     for node, g in roots:
         entry = pending.get(node.number)
@@ -176,7 +182,7 @@ def _add(roots: list[tuple[Any, Any]], pending: dict, heap: list) -> None:
             pending[node.number] = [node, g, False]
             heappush(heap, -node.number)
         else:
-            if backend.apart[0]:
+            if going:
                 _go_to(g)
             entry[1] = entry[1] + g
 
