@@ -95,6 +95,24 @@ def test_memory():
     assert 0 < free < total and x is not None
 
 
+def test_what_the_pool_held_at_most():
+    cuda.empty_cache()
+    cuda.reset_peak_memory_stats()
+    before = cuda.memory_reserved()
+    assert cuda.max_memory_reserved() == before
+    x = ag.zeros(3 << 20, device="cuda")
+    held = cuda.memory_reserved()
+    assert cuda.max_memory_reserved() == held >= before + x.nbytes
+    del x
+    cuda.empty_cache()
+    assert cuda.memory_reserved() < held == cuda.max_memory_reserved()
+    stats = cuda.memory_stats()
+    assert stats["reserved_bytes.all.peak"] == held and stats["reserved_bytes.all.current"] == cuda.memory_reserved()
+    assert stats["allocated_bytes.all.peak"] == cuda.max_memory_allocated() > stats["allocated_bytes.all.current"]
+    cuda.reset_peak_memory_stats()
+    assert cuda.max_memory_reserved() == cuda.memory_reserved()
+
+
 def test_out_of_memory(cuda_device):
     total, held = cuda.mem_get_info()[1], ag.zeros(1 << 18, device="cuda")
     says = (
