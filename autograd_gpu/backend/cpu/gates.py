@@ -80,10 +80,12 @@ def by_gate(w: Any, order: Sequence[int], scale: Sequence[float], n: int, bias: 
 
 
 def backwards(w: Any, gates: int, n: int) -> Any:
-    """A weight (gates H, P) in pieces for products of n rows of gradients with it, (1, pieces, gates H, columns), or if these are
-    not small, (gates, pieces, H, columns) for products that are to be added."""
-    gates = 1 if _ROWS * len(w) * _COLUMNS < _SMALL else gates
-    width, size = len(w) // gates, w.shape[1]
+    """A weight (gates H, P) in pieces for products of n rows of gradients with it, (1, pieces, gates H, columns), or where these
+    are not small or have a rest, (gates, pieces, H, columns) for products that are to be added."""
+    size = w.shape[1]
+    if _ROWS * len(w) * _COLUMNS < _SMALL and (size % _COLUMNS == 0 or size < _COLUMNS):
+        gates = 1
+    width = len(w) // gates
     columns = _columns(n, width, size)
     out = aligned((gates, size // columns, width, columns), w.dtype)
     out[...] = w.reshape(gates, width, -1, columns).transpose(0, 2, 1, 3)
@@ -112,7 +114,7 @@ class Products:
         divisor of n makes these small, the rows are cut into parts, each with products of its own."""
         gates, pieces, width, columns = self.weights.shape
         rows, out = _rows(n, width, columns), self.out[:, :n]
-        if pieces > 1 and n > 2 * _ROWS and rows * width * columns >= _SMALL:
+        if n > 2 * _ROWS and _ROWS * width * columns < _SMALL <= rows * width * columns:
             parts = [(k, min(k + 2 * _ROWS, n)) for k in range(0, n, 2 * _ROWS)]
             plan = out, [(*part, Products(self.weights, out[:, slice(*part)])) for part in parts], None, None
         elif rows == n:

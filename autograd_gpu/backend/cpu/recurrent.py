@@ -19,6 +19,7 @@ NOTE [Fast recurrent steps]
     4. Biases are a last row of the input's weights, and the inputs have a last column of ones: adding them needs no pass.
     5. Of the backward, what does not depend on later steps is made for several of them at once, as many as a cache holds.
     6. Sequences that have ended leave a part of the blocks unused, which is zero.
+    7. `np.dot` copies a matrix that is some columns of another, which takes longer than the product; `np.matmul` does not.
 The gradient of x, a large product that the first layer of a network does not need, is left out with dx=False.
 """
 
@@ -59,12 +60,12 @@ def _state_gradient(d: Any, y: Any, h0: Any, sizes: Sequence[int], reverse: bool
     """The gradient of w_hh: the sum over all steps of d, rows of gradients, times the states before them."""
     n = sizes[0]
     if n != sizes[-1]:
-        return d.T.dot(rows_before(np, steps_of(y, sizes, reverse), h0, sizes, reverse))
+        return np.matmul(d.T, rows_before(np, steps_of(y, sizes, reverse), h0, sizes, reverse))
     y = rows_of(y)
     later, earlier, first = (d[:-n], y[n:], d[-n:]) if reverse else (d[n:], y[: len(y) - n], d[:n])
-    out = later.T.dot(earlier)
+    out = np.matmul(later.T, earlier)
     if h0 is not None:
-        out += first.T.dot(h0)
+        out += np.matmul(first.T, h0)
     return out
 
 
@@ -137,7 +138,7 @@ def rnn_layer_backward(
     total = _sum(d)
     return (
         d.dot(w_ih).reshape(x.shape) if dx else None,
-        d.T.dot(rows),
+        np.matmul(d.T, rows),
         _state_gradient(d, y, h0, sizes, reverse),
         None if b_ih is None else total,
         None if b_hh is None else total.copy(),
@@ -274,13 +275,13 @@ def lstm_layer_backward(
     total = None if b_ih is None and b_hh is None else _sum(d)
     return (
         d.dot(w_ih).reshape(x.shape) if dx else None,
-        d.T.dot(rows),
+        np.matmul(d.T, rows),
         _state_gradient(d, y, h0, sizes, reverse),
         None if b_ih is None else total,
         None if b_hh is None else total.copy(),
         None if h0 is None else dh_all,
         None if c0 is None else dc_all,
-        None if w_hr is None else dys.T.dot(hidden),
+        None if w_hr is None else np.matmul(dys.T, hidden),
     )
 
 
@@ -371,13 +372,13 @@ def gru_layer_backward(
         np.multiply(t, q, out=t)
         np.multiply(t, slope[0], out=dr)
         if products is None:
-            np.add(dh, d[:, size:].dot(w_hh), out=dh)
+            np.add(dh, np.matmul(d[:, size:], w_hh), out=dh)
         elif k or h0 is not None:
             np.add(dh, products.sum(steps[k][:, size:], t), out=dh)
     of_input, total, back = d[:, : 3 * size], _sum(d), (1, 2, 0)
     return (
-        of_input.dot(arranged(w_ih, (2, 0, 1))).reshape(x.shape) if dx else None,
-        arranged(of_input.T.dot(rows), back),
+        np.matmul(of_input, arranged(w_ih, (2, 0, 1))).reshape(x.shape) if dx else None,
+        arranged(np.matmul(of_input.T, rows), back),
         _state_gradient(d[:, size:], y, h0, sizes, reverse),
         None if b_ih is None else arranged(total[: 3 * size], back),
         None if b_hh is None else total[size:].copy(),
