@@ -2,7 +2,7 @@
 
 NOTE [What it costs]
     A step is a backward pass. Between the steps that are looked at, watching is one call more in each backward (see
-    anomaly.NOTE [Getting between]) and nothing else: no module has a hook. For the forward of a step that is looked at, a
+    core.between NOTE [Getting between]) and nothing else: no module has a hook. For the forward of a step that is looked at, a
     `_Tap` stands in the place of `forward` of the modules in question and keeps references to what goes in and comes out. When
     backward has passed, these arrays and the gradients are reduced to a handful of numbers and let go.
     1. The first steps (FULL) are looked at in full, because a bad start shows there.
@@ -16,6 +16,7 @@ NOTE [What it costs]
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from threading import get_ident
 from typing import Any
@@ -24,6 +25,7 @@ import numpy as np
 
 from .. import anomaly
 from ..backend import of
+from ..core.between import release, surround
 from ..core.tensor import Tensor
 from ..nn.module import Module
 from .locate import locate
@@ -222,18 +224,20 @@ class Watch:
         self._patience = 0  # in so many backwards more
         self._running, self._noting = True, False
         self._arm()
-        anomaly.surround(self._pass)
+        surround(self._around)
 
     # -- step by step --------------------------------------------------------------------------------------------------------
 
-    def _pass(
-        self, run: Callable, roots: list, retain: Any, create: bool, only: Any = None, catch: Any = None, again: bool = False
-    ) -> Any:
+    def _around(self, run: Callable) -> Callable:
+        """What is called in place of each backward, which is `run`."""
+        return functools.partial(self._pass, run)
+
+    def _pass(self, run: Callable, roots: list, retain: Any, create: bool, only: Any = None, catch: Any = None) -> Any:
         """Called in place of each backward."""
         thread = self._root.thread
-        if again or only is not None or catch is not None or (thread is not None and thread != get_ident()):
+        if only is not None or catch is not None or (thread is not None and thread != get_ident()):
             # asked for the gradients of some tensors, or of what another thread trains: no step
-            return run(roots, retain, create, only, catch, again)
+            return run(roots, retain, create, only, catch)
         if self._waiting:
             self._updates()
         if not self._left:
@@ -294,7 +298,7 @@ class Watch:
         # A step that is not finite is left out by a scaler, which then goes lower, if it can.
         if (scale <= 1 or self.scaler is None) and not (self._finite() and all(map(anomaly.is_finite, losses))):
             self._step = step + 1
-            self._record.trouble = locate(step, self.model, self._root, roots, nodes, saved)
+            self._record.trouble = locate(step, self.model, self._root, run, roots, nodes, saved)
             self.stop()
             return found
         self._disarm()
@@ -371,7 +375,7 @@ class Watch:
             if self._waiting:
                 self._updates(last=True)
             self._disarm()
-            anomaly.release(self._pass)
+            release(self._around)
 
     def __enter__(self) -> Watch:
         return self
