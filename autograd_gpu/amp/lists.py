@@ -31,6 +31,6 @@ FLOAT32_UNLESS_ASKED = "cumprod cumsum log_softmax prod softmax softmin sum".spl
 # computed in the widest dtype among the arguments
 WIDEST = "addcdiv addcmul atan2 bilinear cross dot grid_sample index_put inner scatter_add tensordot vdot".split()
 
-# left as they are, with autocast off inside: backward, for a gradient has the dtype of what it is the gradient of, and what takes
-# its input in 16 bits with weights and statistics in 32, and gives its result in the dtype of the input
-OFF = "run batch_norm instance_norm".split()
+# left as they are, with autocast off inside: what takes its input in 16 bits with weights and statistics in 32, and gives its
+# result in the dtype of the input
+OFF = "batch_norm instance_norm".split()
