@@ -9,6 +9,7 @@ from typing import Any
 
 from .module import Module
 from .parameter_container import pairs
+from .runs import parts_of
 
 
 class _Numbered(Module):
@@ -107,8 +108,17 @@ class Sequential(_Numbered):
                 self.register_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = module.forward(input) if module._ours and not module._hooked else module(input)
+        modules = [*self._modules.values()]
+        known = self.__dict__.get("_parts")
+        if known is None or known[0] != modules:  # a list of modules is equal if they are the same
+            known = self.__dict__["_parts"] = (modules, parts_of(modules))
+        for run, part in known[1]:
+            out = None if run is None else run(input)
+            if out is not None:
+                input = out
+                continue
+            for module in part:
+                input = module.forward(input) if module._ours and not module._hooked else module(input)
         return input
 
     def _like(self, part: slice) -> Sequential:
