@@ -8,8 +8,8 @@ NOTE [One node for several layers]
        out of anybody's reach, so only the former is looked at for writes.
     2. Under create_graph the rules want what lies between in its place in the graph. The nodes that the ops would have made are
        then made, with numbers between that of this node and the one before it (see core.graph NOTE [One clock]).
-    3. A kind of array may have something faster for a layer with its activation, and for the way back through both (`activated`
-       and `through` in its table `fused`), which may decline with NotImplemented.
+    3. A kind of array may have something faster for a layer with its activation, and for the way back through both ("layers" in
+       its table `fused`), which may decline with NotImplemented.
     4. The way there of the most common calls, and the way back, are straight-line text, as those of ops are (see core.fast):
        `Layers` writes the first, `_Chain` the second. For two layers with relu they read, what is looked at first left out:
 
@@ -59,8 +59,8 @@ class _Way:
     def __init__(self, kind: type, activation: str):
         self.kind, self.activation = kind, activation
         self.linear, self.active = _LINEAR.lanes[kind], getattr(words, activation).op.lanes[kind]
-        self.activated = self.linear.xp.fused.get("activated")
-        self.through = self.linear.xp.fused.get("through")
+        xp = self.linear.xp
+        self.activated, self.through = [f and xp.guarded(f, "linear") for f in xp.fused.get("layers", (None, None))]
         self.slope = self.active.plans[1]
         self.of_out = self.slope.names == ["out"]
         self.plans: dict[tuple[bool, ...], _Chain] = {}
