@@ -9,7 +9,7 @@ from typing import Any
 
 from .module import Module
 from .parameter_container import pairs
-from .runs import parts_of
+from .runs import known, parts_of
 
 
 class _Numbered(Module):
@@ -108,11 +108,7 @@ class Sequential(_Numbered):
                 self.register_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        modules = [*self._modules.values()]
-        known = self.__dict__.get("_parts")
-        if known is None or known[0] != modules:  # a list of modules is equal if they are the same
-            known = self.__dict__["_parts"] = (modules, parts_of(modules))
-        for run, part in known[1]:
+        for run, part in known(self, [*self._modules.values()], parts_of):
             out = None if run is None else run(input)
             if out is not None:
                 input = out

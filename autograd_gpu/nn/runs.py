@@ -1,22 +1,23 @@
-"""Runs of modules that are computed as one op: linear layers with a ReLU or a GELU between them.
+"""Runs of modules that are computed as one: linear layers with a ReLU or a GELU between them.
 
 NOTE [Runs]
-    `Sequential`, and what else has linear layers one after the other, may call `ops.perceptron.mlp` in the place of the modules
-    only if nobody could tell: no hook, no `forward` put in the place of a module's own, no class of the user's, no watching for
-    NaN. What modules a Sequential has is found out once (`parts_of`). What of it may change without anybody being told, all but
-    the modules themselves, is asked at each call (`Run`), because the questions cost less than being told would.
+    `ops.perceptron.mlp` takes the place of modules only if nobody could tell: no hook, no `forward` in the place of a module's
+    own, no class of the user's, no watching for NaN. Of that, and of the parameters, everything may change without anybody being
+    told. So all of it is asked at each call, which costs half a microsecond for two layers; only which modules there are is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..anomaly import is_anomaly_enabled
 from ..core.dispatch import NOTHING
 from ..core.tensor import Tensor
+from ..ops.activation import gelu, relu
 from ..ops.perceptron import Layers, mlp
 from .activation import GELU
+from .dropout import Dropout
 from .hooks import Hookable
 from .linear import Linear
 from .module import Module
@@ -25,37 +26,63 @@ from .rectifiers import ReLU
 _GELUS = {"none": "gelu", "tanh": "gelu_tanh"}
 
 
-def _activation(module: Module) -> str | None:
-    """The activation that a module stands for, None for other modules."""
-    if module.__class__ is ReLU:
+def _activation(module: Any) -> str | None:
+    """The activation that a module, or a function, stands for; None for others."""
+    if module.__class__ is ReLU or module is relu:
         return "relu"
+    if module is gelu:
+        return "gelu"
     return _GELUS.get(module.approximate) if module.__class__ is GELU else None
 
 
 class Run:
-    """Modules that may be computed as one: linear, activation, linear and so on, with the same activation throughout."""
+    """Linear layers, and the modules for one activation between them."""
 
-    __slots__ = ("modules", "layers")
+    __slots__ = ("linears", "between", "layers")
 
-    def __init__(self, modules: Sequence[Module]):
-        self.modules = tuple(modules)
-        self.layers = Layers(_activation(modules[1]), len(modules) // 2 + 1)
+    def __init__(self, linears: Sequence[Module], between: Sequence[Module], activation: str):
+        self.linears, self.between, self.layers = linears, between, Layers(activation, len(linears))
 
     def __call__(self, x: Tensor) -> Tensor | None:
-        """What they make of x; None if they are to be called one by one."""
+        """What they make of x; None if they are to be called one by one. See NOTE [Runs]."""
         if Hookable._hooked or is_anomaly_enabled():
             return None
-        parameters, activation = [], self.layers.activation
-        for module in self.modules:
+        parameters: list[Tensor] = []
+        for module in self.linears:
             attributes = module.__dict__
-            if "forward" in attributes or "_hooked" in attributes:
+            if module.__class__ is not Linear or "forward" in attributes or "_hooked" in attributes:
                 return None
-            if module.__class__ is Linear:
-                bias = attributes["bias"]
-                parameters += (attributes["weight"], NOTHING if bias is None else bias)
-            elif _activation(module) != activation:
+            bias = attributes["bias"]
+            parameters += attributes["weight"], NOTHING if bias is None else bias
+        for module in self.between:
+            attributes = module.__dict__
+            if _activation(module) != self.layers.activation or "forward" in attributes or "_hooked" in attributes:
                 return None
         return mlp(x, parameters, self.layers)
+
+
+class Known:
+    """What is kept of modules that were looked through once: the modules, and what was found. Neither copied nor pickled."""
+
+    __slots__ = ("modules", "found")
+
+    def __init__(self) -> None:
+        self.modules: Sequence[Any] = ()
+        self.found: Any = None
+
+    def __reduce__(self) -> tuple:
+        return Known, ()
+
+
+def known(owner: Module, modules: Sequence[Any], find: Callable[[Sequence[Any]], Any]) -> Any:
+    """`find(modules)`, found before if the modules are the same as in the last call for `owner`."""
+    kept = owner.__dict__.get("_known")
+    if kept is None:
+        kept = owner.__dict__["_known"] = Known()
+    if kept.modules != modules:  # lists of modules are equal if these are the same objects
+        kept.found = find(modules)
+        kept.modules = modules
+    return kept.found
 
 
 def parts_of(modules: Sequence[Module]) -> list[tuple[Run | None, Sequence[Module]]]:
@@ -70,6 +97,28 @@ def parts_of(modules: Sequence[Module]) -> list[tuple[Run | None, Sequence[Modul
                 break
             end, activation = end + 2, between
         part = modules[i : end + 1]
-        parts.append((Run(part) if end > i else None, part))
+        parts.append((None if activation is None else Run(part[::2], part[1::2], activation), part))
         i = end + 1
     return parts
+
+
+def _of_transformer(modules: Sequence[Any]) -> Run | None:
+    first, activation, second = modules
+    name = _activation(activation)
+    if name is None:
+        return None
+    return Run([first, second], [activation] if isinstance(activation, Module) else [], name)
+
+
+def feed_forward(layer: Module, x: Tensor) -> Tensor:
+    """The two linear layers of a transformer's layer, with its activation and its dropout between them."""
+    dropout = layer.dropout
+    drops = (
+        dropout.__class__ is not Dropout or (dropout.training and dropout.p) or "forward" in dropout.__dict__ or dropout._hooked
+    )
+    if not drops:
+        run = known(layer, [layer.linear1, layer.activation, layer.linear2], _of_transformer)
+        out = None if run is None else run(x)
+        if out is not None:
+            return out
+    return layer.linear2(dropout(layer.activation(layer.linear1(x))))

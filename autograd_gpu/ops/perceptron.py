@@ -240,6 +240,9 @@ class Layers:
         self.activation, self.count = activation, layers
         self.call: Callable = self._first
 
+    def __reduce__(self) -> tuple:  # without the text, which cannot be pickled
+        return Layers, (self.activation, self.count)
+
     def _first(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor | None:
         self.call = self._compile()
         return self.call(x, parameters)
@@ -329,19 +332,16 @@ def mlp(x: Tensor, parameters: Sequence[Tensor], layers: Layers) -> Tensor | Non
 
 def _mlp(x: Tensor, parameters: Sequence[Tensor], layers: Layers) -> Tensor | None:
     """What `mlp` does, for any arrays and any inputs that need gradients."""
-    array = x.array
-    if array.ndim < 2:
-        return None
-    dtype, kind = array.dtype, array.__class__
-    arrays = [p.array for p in parameters]
-    for a in arrays:
-        if a is not None and a.dtype is not dtype:
-            return None
-    nodes = [x.node, *[p.node for p in parameters]]
-    needs = tuple([n is not None for n in nodes])
-    recorded = True in needs and not (unusual[0] and mode.state & NO_GRAD)
-    way = _way(kind, layers.activation)
     try:
+        array = x.array
+        dtype, kind = array.dtype, array.__class__
+        arrays = [p.array for p in parameters]
+        if array.ndim < 2 or any(a is not None and a.dtype is not dtype for a in arrays):
+            return None
+        nodes = [x.node, *[p.node for p in parameters]]
+        needs = tuple([n is not None for n in nodes])
+        recorded = True in needs and not (unusual[0] and mode.state & NO_GRAD)
+        way = _way(kind, layers.activation)
         linear, active, activated, of_out = way.linear.forward, way.active.forward, way.activated, way.of_out
         out, hidden = array, []
         for i in range(0, len(arrays) - 2, 2):
