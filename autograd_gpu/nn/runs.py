@@ -9,13 +9,15 @@ NOTE [Runs]
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from ..anomaly import is_anomaly_enabled
 from ..core.dispatch import NOTHING
+from ..core.graph import PACKAGE
 from ..core.tensor import Tensor
 from ..ops.activation import gelu, relu
-from ..ops.perceptron import Layers, mlp
+from ..ops.perceptron import layers_of, mlp
 from .activation import GELU
 from .dropout import Dropout
 from .hooks import Hookable
@@ -36,29 +38,38 @@ def _activation(module: Any) -> str | None:
 
 
 class Run:
-    """Linear layers, and the modules for one activation between them."""
+    """Linear layers, and the modules for one activation between them; none if that is a function."""
 
-    __slots__ = ("linears", "between", "layers")
+    __slots__ = ("modules", "layers", "ask")
 
     def __init__(self, linears: Sequence[Module], between: Sequence[Module], activation: str):
-        self.linears, self.between, self.layers = linears, between, Layers(activation, len(linears))
+        self.modules, self.layers = (*linears, *between), layers_of(activation, len(linears))
+        self.ask = _asking(activation, len(linears), len(between))
 
     def __call__(self, x: Tensor) -> Tensor | None:
-        """What they make of x; None if they are to be called one by one. See NOTE [Runs]."""
-        if Hookable._hooked or is_anomaly_enabled():
-            return None
-        parameters: list[Tensor] = []
-        for module in self.linears:
-            attributes = module.__dict__
-            if module.__class__ is not Linear or "forward" in attributes or "_hooked" in attributes:
-                return None
-            bias = attributes["bias"]
-            parameters += attributes["weight"], NOTHING if bias is None else bias
-        for module in self.between:
-            attributes = module.__dict__
-            if _activation(module) != self.layers.activation or "forward" in attributes or "_hooked" in attributes:
-                return None
-        return mlp(x, parameters, self.layers)
+        """What they make of x; None if they are to be called one by one."""
+        parameters = self.ask(*self.modules)
+        return None if parameters is None else mlp(x, parameters, self.layers)
+
+
+@cache
+def _asking(activation: str, linears: int, between: int) -> Callable[..., tuple[Tensor, ...] | None]:
+    """`ask(*modules)`, which gives the parameters, or None if modules are to be called one by one. See NOTE [Runs]. It is written
+    out without loops, which would take twice as long."""
+    count = linears + between
+    wrong = [f"m{i}.__class__ is not {'Linear' if i < linears else 'Active'}" for i in range(count)]
+    wrong += [f'"{name}" in d{i}' for i in range(count) for name in ("forward", "_hooked")]
+    if activation != "relu":
+        wrong += [f'd{i}["approximate"] != approximate' for i in range(linears, count)]
+    lines = [f"d{i} = m{i}.__dict__" for i in range(count)]
+    lines += [f"if Hookable._hooked or is_anomaly_enabled() or {' or '.join(wrong)}:", "    return None"]
+    lines += [f'b{i} = d{i}["bias"]' for i in range(linears)]
+    given = [f'd{i}["weight"], NOTHING if b{i} is None else b{i}' for i in range(linears)]
+    text = f"def ask({', '.join(f'm{i}' for i in range(count))}):\n    " + "\n    ".join([*lines, f"return {', '.join(given)}"])
+    scope = {"Hookable": Hookable, "is_anomaly_enabled": is_anomaly_enabled, "NOTHING": NOTHING, "Linear": Linear}
+    scope |= {"Active": ReLU if activation == "relu" else GELU, "approximate": "tanh" if activation == "gelu_tanh" else "none"}
+    exec(compile(text, f"{PACKAGE}nn/<run>", "exec"), scope)
+    return scope["ask"]
 
 
 class Known:

@@ -54,7 +54,7 @@ class _Way:
     slope            the plan of the activation's backward;  of_out   whether that saves the output, or else the input
     plans            which inputs need gradients -> the plan of the node"""
 
-    __slots__ = ("kind", "activation", "linear", "active", "activated", "through", "slope", "of_out", "plans")
+    __slots__ = ("kind", "activation", "linear", "active", "activated", "through", "slope", "of_out", "over", "plans")
 
     def __init__(self, kind: type, activation: str):
         self.kind, self.activation = kind, activation
@@ -63,6 +63,7 @@ class _Way:
         self.activated, self.through = [f and xp.guarded(f, "linear") for f in xp.fused.get("layers", (None, None))]
         self.slope = self.active.plans[1]
         self.of_out = self.slope.names == ["out"]
+        self.over = self.of_out and self.activated is None
         self.plans: dict[tuple[bool, ...], _Chain] = {}
 
     def plan(self, needs: tuple[bool, ...]) -> _Chain:
@@ -230,18 +231,26 @@ def _way(kind: type, activation: str) -> _Way:
     return _Way(kind, activation)
 
 
+@cache
+def layers_of(activation: str, count: int) -> Layers:
+    """So many layers with "relu", "gelu" or "gelu_tanh" between them."""
+    return Layers(activation, count)
+
+
 class Layers:
-    """So many linear layers with an activation between them: what `mlp` is to compute.
+    """Linear layers with an activation between them: what `mlp` is to compute. Made by `layers_of`.
 
-    activation   "relu", "gelu" or "gelu_tanh"
-    call         call(x, parameters), straight-line text for arrays of NumPy whose parameters all need gradients"""
+    call   call(x, parameters), straight-line text for arrays of NumPy whose parameters all need gradients: rule 4"""
 
-    def __init__(self, activation: str, layers: int):
-        self.activation, self.count = activation, layers
+    def __init__(self, activation: str, count: int):
+        self.activation, self.count = activation, count
         self.call: Callable = self._first
 
     def __reduce__(self) -> tuple:  # without the text, which cannot be pickled
-        return Layers, (self.activation, self.count)
+        return layers_of, (self.activation, self.count)
+
+    def __deepcopy__(self, memo: dict) -> Layers:
+        return self
 
     def _first(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor | None:
         self.call = self._compile()
@@ -253,9 +262,9 @@ class Layers:
         names = [f"{letter}{i}" for i in range(count) for letter in "wb"]
         arrays, nodes = ", ".join(f"{n}_" for n in names), ", ".join(f"{n}_node" for n in names)
         weights = "".join(f", w{i}_" for i in range(1, count))
-        lines = []
+        over, lines = ", out=z{i}" if way.over else "", []
         for i in range(count - 1):
-            lines += [f"z{i} = linear({f'h{i - 1}' if i else 'x_'}, w{i}_, b{i}_)", f"h{i} = active(z{i})"]
+            lines += [f"z{i} = linear({f'h{i - 1}' if i else 'x_'}, w{i}_, b{i}_)", f"h{i} = active(z{i}{over.format(i=i)})"]
         text = TEMPLATE.format(
             names=", ".join(names),
             arrays=arrays,
@@ -350,7 +359,7 @@ def _mlp(x: Tensor, parameters: Sequence[Tensor], layers: Layers) -> Tensor | No
                 made = activated(out, arrays[i], arrays[i + 1], activation=way.activation, kept=recorded)
             if made is NotImplemented:
                 before = linear(out, arrays[i], arrays[i + 1])
-                out = active(before)
+                out = active(before, out=before) if way.over else active(before)
                 made = (out, out if of_out else before, None)
             else:
                 out = made[0]

@@ -45,7 +45,7 @@ def apart(given: list[Any], activation: str) -> Any:
 
 
 def together(given: list[Any], activation: str) -> Any:
-    return perceptron.mlp(given[0], given[1:], perceptron.Layers(activation, 3))
+    return perceptron.mlp(given[0], given[1:], perceptron.layers_of(activation, 3))
 
 
 def same(a: Any, b: Any) -> bool:
