@@ -26,6 +26,7 @@ from .module import Module
 from .rectifiers import ReLU
 
 _GELUS = {"none": "gelu", "tanh": "gelu_tanh"}
+_FORWARD = {kind: kind.forward for kind in (Linear, ReLU, GELU)}  # taken now: somebody may put another in its place later
 
 
 def _activation(module: Any) -> str | None:
@@ -62,12 +63,15 @@ def _asking(activation: str, linears: int, between: int) -> Callable[..., tuple[
     if activation != "relu":
         wrong += [f'd{i}["approximate"] != approximate' for i in range(linears, count)]
     lines = [f"d{i} = m{i}.__dict__" for i in range(count)]
-    lines += [f"if Hookable._hooked or is_anomaly_enabled() or {' or '.join(wrong)}:", "    return None"]
+    wrong += ["Linear.forward is not linear", "Active.forward is not active", "Hookable._hooked", "is_anomaly_enabled()"]
+    lines += [f"if {' or '.join(wrong)}:", "    return None"]
     lines += [f'b{i} = d{i}["bias"]' for i in range(linears)]
     given = [f'd{i}["weight"], NOTHING if b{i} is None else b{i}' for i in range(linears)]
     text = f"def ask({', '.join(f'm{i}' for i in range(count))}):\n    " + "\n    ".join([*lines, f"return {', '.join(given)}"])
     scope = {"Hookable": Hookable, "is_anomaly_enabled": is_anomaly_enabled, "NOTHING": NOTHING, "Linear": Linear}
-    scope |= {"Active": ReLU if activation == "relu" else GELU, "approximate": "tanh" if activation == "gelu_tanh" else "none"}
+    active = ReLU if activation == "relu" else GELU
+    scope |= {"Active": active, "approximate": "tanh" if activation == "gelu_tanh" else "none"}
+    scope |= {"linear": _FORWARD[Linear], "active": _FORWARD[active]}
     exec(compile(text, f"{PACKAGE}nn/<run>", "exec"), scope)
     return scope["ask"]
 

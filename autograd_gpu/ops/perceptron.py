@@ -52,6 +52,7 @@ class _Way:
 
     linear, active   the ops on such arrays (core.op.Lane);  activated, through   what is faster, or None: see rule 3
     slope            the plan of the activation's backward;  of_out   whether that saves the output, or else the input
+    over             whether the output of the activation is written over its input
     plans            which inputs need gradients -> the plan of the node"""
 
     __slots__ = ("kind", "activation", "linear", "active", "activated", "through", "slope", "of_out", "over", "plans")
@@ -253,10 +254,11 @@ class Layers:
         return self
 
     def _first(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor | None:
-        self.call = self._compile()
+        self.call = self.compiled()
         return self.call(x, parameters)
 
-    def _compile(self) -> Callable:
+    def compiled(self) -> Callable:
+        """The text for these layers."""
         count = self.count
         way = _way(RUNTIME["ndarray"], self.activation)
         names = [f"{letter}{i}" for i in range(count) for letter in "wb"]
@@ -352,6 +354,8 @@ def _mlp(x: Tensor, parameters: Sequence[Tensor], layers: Layers) -> Tensor | No
         recorded = True in needs and not (unusual[0] and mode.state & NO_GRAD)
         way = _way(kind, layers.activation)
         linear, active, activated, of_out = way.linear.forward, way.active.forward, way.activated, way.of_out
+        if linear is not way.linear.plain:
+            activated = None  # somebody looks at what each op gives: anomaly.each_output
         out, hidden = array, []
         for i in range(0, len(arrays) - 2, 2):
             made = NotImplemented

@@ -299,6 +299,21 @@ def test_layers_with_activations_go_by_epilogues(way: str, request: pytest.Fixtu
             model = model.to("cpu")
 
 
+def test_second_derivatives_of_layers_with_activations(way: str):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 4))
+    for act in (ag.nn.ReLU(), ag.nn.GELU("tanh"), ag.nn.GELU()):
+        model, found = ag.nn.Sequential(ag.nn.Linear(4, 16), act, ag.nn.Linear(16, 8), act, ag.nn.Linear(8, 3)), []
+        for device in ("cpu", "cuda"):
+            model, leaf = model.to(device), ag.tensor(x, dtype=ag.float32, device=device, requires_grad=True)
+            (g,) = ag.autograd.grad((model(leaf) ** 2).sum(), leaf, create_graph=True)
+            model.zero_grad()
+            (g * g).sum().backward()
+            found.append([g.detach(), leaf.grad, *[p.grad for p in model.parameters() if p.grad is not None]])
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(b.cpu().numpy(), a.numpy(), 1e-4, 1e-5)
+
+
 def test_epilogues_that_err_are_not_used(library: Any, cupy: Any, monkeypatch: pytest.MonkeyPatch, cuda_mode: str):
     """A relu that makes 0 of NaN, and a slope that is another's: in silence, for other kernels do that."""
     if cuda_mode != "emulated":

@@ -324,6 +324,25 @@ def test_autocast():
             assert nodes(model(X)) == nodes(model(X.bfloat16())) == 1 + 6  # and a cast of each parameter
 
 
+@pytest.mark.parametrize("kind", [nn.Linear, nn.ReLU])
+def test_another_forward_for_a_whole_class(kind: type, monkeypatch: pytest.MonkeyPatch):
+    model, calls, forward = network(), [], kind.forward
+    y = model(X)
+    monkeypatch.setattr(kind, "forward", lambda self, x: (calls.append(self), forward(self, x))[1])
+    assert same(model(X), y) and len(calls) == sum(type(m) is kind for m in model)
+
+
+def test_who_looks_at_each_output_sees_all():
+    from autograd_gpu import anomaly
+
+    model, seen = network(), []
+    model(X)
+    with anomaly.each_output(lambda op, place, given, out: seen.append((op, place[0].co_filename, out.shape))):
+        model(X)
+    ops = ["linear", "relu", "linear", "relu", "linear"]
+    assert seen == [(op, __file__, (5, n)) for op, n in zip(ops, (6, 6, 5, 5, 3), strict=True)]
+
+
 def test_copies_and_pickles():
     model = network()
     y = model(X)
