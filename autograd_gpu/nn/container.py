@@ -108,8 +108,7 @@ class Sequential(_Numbered):
                 self.register_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        modules, kept = [*self._modules.values()], self.__dict__.get("_known")
-        for run, part in kept.found if kept is not None and kept.modules == modules else known(self, modules, parts_of):
+        for run, part in known(self, [*self._modules.values()], parts_of):
             out = None if run is None else run(input)
             if out is not None:
                 input = out

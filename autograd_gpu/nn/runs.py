@@ -77,13 +77,12 @@ def _asking(activation: str, linears: int, between: int) -> Callable[..., tuple[
 
 
 class Known:
-    """What is kept of modules that were looked through once: the modules, and what was found. Neither copied nor pickled."""
+    """What is kept of modules that were looked through once: `pair`, they and what was found. Neither copied nor pickled."""
 
-    __slots__ = ("modules", "found")
+    __slots__ = ("pair",)
 
     def __init__(self) -> None:
-        self.modules: Sequence[Any] = ()
-        self.found: Any = None
+        self.pair: tuple[Sequence[Any], Any] = ((), None)
 
     def __reduce__(self) -> tuple:
         return Known, ()
@@ -94,10 +93,9 @@ def known(owner: Module, modules: Sequence[Any], find: Callable[[Sequence[Any]],
     kept = owner.__dict__.get("_known")
     if kept is None:
         kept = owner.__dict__["_known"] = Known()
-    if kept.modules != modules:  # lists of modules are equal if these are the same objects
-        kept.found = find(modules)
-        kept.modules = modules
-    return kept.found
+    if kept.pair[0] != modules:  # lists of modules are equal if these are the same objects
+        kept.pair = (modules, find(modules))
+    return kept.pair[1]
 
 
 def parts_of(modules: Sequence[Module]) -> list[tuple[Run | None, Sequence[Module]]]:
