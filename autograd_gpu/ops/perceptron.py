@@ -82,7 +82,9 @@ class _Chain:
     hidden   per layer but the last: its output, what the activation's rule saves, and what `through` wants; None for what no
              gradient asks for
     biases   of all layers: of theirs the shapes are needed
-    tensors  `hidden` in its place in the graph, once a backward was recorded, else None"""
+    tensors  `hidden` in its place in the graph, once a backward was recorded, else None
+
+    `depths` has a number below 1 for each edge, which is larger for layers that backward comes to later."""
 
     rule = None
 
@@ -94,6 +96,7 @@ class _Chain:
         for weight, bias in zip(needs[1::2], needs[2::2], strict=True):
             self.masks.append(below | weight << 1 | bias << 2)
             below = below or weight or bias
+        self.depths = [1 - (max(i - 1, 0) // 2 + 1) / layers for i in self.needed]
         self.keeps = (needs[1], *[bool(mask & 1) for mask in self.masks])  # the first input and each weight: are they saved?
         self.whole = all(mask & 3 == 3 for mask in self.masks[1:])
         self.names = ["between", "x"] + ["weight"] * layers

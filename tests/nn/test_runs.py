@@ -343,6 +343,24 @@ def test_who_looks_at_each_output_sees_all():
     assert seen == [(op, __file__, (5, n)) for op, n in zip(ops, (6, 6, 5, 5, 3), strict=True)]
 
 
+def test_the_layer_that_overflowed_first_is_named():
+    """Of the layers that are one node, the one that backward comes to first."""
+    for lost, name in ((None, "4.weight"), (4, "2.weight"), (2, "4.weight")):
+        model = network()
+        if lost is not None:
+            model[lost].requires_grad_(False)
+        optimizer = ag.optim.SGD(model.named_parameters(), lr=0.1)
+        scaler = ag.amp.GradScaler("cpu", init_scale=1024.0)
+        for context in (ag.autocast("cpu", dtype=ag.float16), ag.enable_grad()):
+            with context:
+                loss = model(X).float().sum() * 1e38
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            assert scaler.overflow.name == name and scaler.overflow.op.startswith(f"linear at {__file__}")
+            optimizer.zero_grad()
+
+
 def test_copies_and_pickles():
     model = network()
     y = model(X)
