@@ -26,6 +26,7 @@ from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
 from .. import backend
+from ..backend.residue import Instead
 
 words = SimpleNamespace()  # the vocabulary that Tensors speak: a word for each op, put here by the decorators of core.primitive
 
@@ -245,11 +246,13 @@ def written(array: Any) -> Write | None:
 
 def check_unwritten(node: Node) -> None:
     """Raise RuntimeError if an array that `node` saved was overwritten since. See NOTE [One clock]."""
-    for i in node.plan.array_places(node.saved):
-        array = node.saved[i]
+    names, saved = node.plan.names, node.saved
+    arrays = [(names[min(i, len(names) - 1)], saved[i]) for i in node.plan.array_places(saved)]
+    if saved and saved[-1].__class__ is Instead:
+        arrays += zip(saved[-1].names, saved[-1].arrays, strict=True)
+    for name, array in arrays:
         write = None if array is None else written(array)
         if write is not None and write.number > node.number:
-            name = node.plan.names[min(i, len(node.plan.names) - 1)]
             op, place = write.by
             raise RuntimeError(
                 f"an array needed for gradient computation has been modified by an inplace operation: {node.name()} at "
