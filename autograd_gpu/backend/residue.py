@@ -1,4 +1,4 @@
-"""What the fused forward of an op may leave for backward in the place of its first input: core.primitive NOTE [Residue]."""
+"""What the fused forward of an op may leave for backward that is more than an array or two: core.primitive NOTE [Residue]."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ class Instead(NamedTuple):
     def input(self) -> Any:
         """The input."""
         return self.make(*self.arrays, *self.rest)
+
+
+class Unwritten(NamedTuple):
+    """An array that spares backward work as long as nobody writes into it; if somebody has, the residue is None."""
+
+    array: Any

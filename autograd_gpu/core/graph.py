@@ -26,7 +26,7 @@ from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
 from .. import backend
-from ..backend.residue import Instead
+from ..backend.residue import Instead, Unwritten
 
 words = SimpleNamespace()  # the vocabulary that Tensors speak: a word for each op, put here by the decorators of core.primitive
 
@@ -245,11 +245,17 @@ def written(array: Any) -> Write | None:
 
 
 def check_unwritten(node: Node) -> None:
-    """Raise RuntimeError if an array that `node` saved was overwritten since. See NOTE [One clock]."""
+    """Raise RuntimeError if an array that `node` saved was overwritten since. See NOTE [One clock]. A residue that can be done
+    without is taken away instead."""
     names, saved = node.plan.names, node.saved
     arrays = [(names[min(i, len(names) - 1)], saved[i]) for i in node.plan.array_places(saved)]
-    if saved and saved[-1].__class__ is Instead:
-        arrays += zip(saved[-1].names, saved[-1].arrays, strict=True)
+    residue = saved[-1] if saved else None
+    if residue.__class__ is Instead:
+        arrays += zip(residue.names, residue.arrays, strict=True)
+    elif residue.__class__ is Unwritten:
+        write = written(residue.array)
+        if write is not None and write.number > node.number:
+            node.saved = (*saved[:-1], None)
     for name, array in arrays:
         write = None if array is None else written(array)
         if write is not None and write.number > node.number:
