@@ -248,17 +248,18 @@ def check_unwritten(node: Node) -> None:
     """Raise RuntimeError if an array that `node` saved was overwritten since. See NOTE [One clock]. A residue that can be done
     without is taken away instead."""
     names, saved = node.plan.names, node.saved
-    arrays = [(names[min(i, len(names) - 1)], saved[i]) for i in node.plan.array_places(saved)]
-    residue = saved[-1] if saved else None
+    places, residue = node.plan.array_places(saved), saved[-1] if saved else None
+    arrays = [saved[i] for i in places]
     if residue.__class__ is Instead:
-        arrays += zip(residue.names, residue.arrays, strict=True)
+        arrays += residue.arrays
     elif residue.__class__ is Unwritten:
         write = written(residue.array)
         if write is not None and write.number > node.number:
             node.saved = (*saved[:-1], None)
-    for name, array in arrays:
+    for k, array in enumerate(arrays):
         write = None if array is None else written(array)
         if write is not None and write.number > node.number:
+            name = names[min(places[k], len(names) - 1)] if k < len(places) else residue.names[k - len(places)]
             op, place = write.by
             raise RuntimeError(
                 f"an array needed for gradient computation has been modified by an inplace operation: {node.name()} at "
