@@ -219,8 +219,8 @@ def _gelu_x(g: Any, x: Any, out: Any) -> None:
 
 
 def _gelu_forward(x: Any) -> Any:
-    """The forward of `gelu`. Its residue is the output, which over x is the distribution function: as a rule a linear layer behind
-    keeps it anyway."""
+    """The forward of `gelu`. Its residue is the output, which over x is the distribution function: a linear layer behind it
+    keeps that anyway."""
     out = gelu(x)
     return (out, Unwritten(out)) if x.size >= _FEW and x.dtype in _NUMBERS else out
 
