@@ -244,6 +244,14 @@ def written(array: Any) -> Write | None:
     return _writes.get(id(backend.of(array.__class__).memory(array)))
 
 
+def let_go(x: Any) -> None:
+    """Take from the op that made tensor x the output that it kept to spare work. For what comes behind and does not keep x: alone
+    for that, x is not worth its memory."""
+    saved = getattr(x.node, "saved", None)
+    if saved and saved[-1].__class__ is Unwritten:
+        x.node.saved = (*saved[:-1], None)
+
+
 def check_unwritten(node: Node) -> None:
     """Raise RuntimeError if an array that `node` saved was overwritten since. See NOTE [One clock]. A residue that can be done
     without is taken away instead."""

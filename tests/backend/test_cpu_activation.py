@@ -209,3 +209,18 @@ def test_gelu_whose_output_was_written(shape):
     t.detach().mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation: gelu"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_dropout_lets_the_output_of_gelu_go(inplace):
+    """It does not keep its input, so that gelu would be the only one."""
+    x = ag.randn(50, 100, requires_grad=True)
+    y = ag.nn.functional.gelu(x)
+    node = y.node
+    assert node.saved[-1] is not None
+    z = ag.nn.functional.dropout(y, 0.1, inplace=inplace)
+    assert node.saved[-1] is None
+    (found,) = ag.autograd.grad([z.sum()], [x])
+    kept = z.detach().numpy() != 0
+    expected = gelu_gradient(x.detach().numpy(), np.ones((50, 100), np.float32)) * kept / 0.9
+    np.testing.assert_allclose(found.numpy(), expected, 1e-5, 1e-6)
