@@ -84,11 +84,11 @@ def run(
                 continue
             g = entry[1]
         entry = None
-        saved = node.saved
-        if saved is None:
+        if node.saved is None:
             raise _passed_before(node)
         if written[0] > node.number:
             check_unwritten(node)
+        saved = node.saved
         plan, edges, shapes = node.plan, node.edges, node.shapes
         xp = plan.xp
         if create:
