@@ -17,7 +17,7 @@ NOTE [One node for several layers]
             w0, b0, w1, b1 = parameters                             hidden, (b0, b1), tensors = between
             ...                                                     if xp is words:
             z0 = linear(x_, w0_, b0_)                                   hidden = tensors
-            h0 = active(z0)                                         (h0, s0, _), = hidden
+            h0 = active(z0)                                         (h0, s0, r0), = hidden
             out = linear(h0, w1_, b1_)                              g, gw1, gb1 = pull7(xp, g, w1, h0, b1.shape)
             hidden = ((h0, h0, None),)                              g = rule(xp, g, s0)
             ...                                                     gw0, gb0 = pull6(xp, g, x, b0.shape)
@@ -53,9 +53,10 @@ class _Way:
     linear, active   the ops on such arrays (core.op.Lane);  activated, through   what is faster, or None: see rule 3
     slope            the plan of the activation's backward;  of_out   whether that saves the output, or else the input
     over             whether the output of the activation is written over its input
+    residue          whether the activation may leave one (core.primitive NOTE [Residue]), which its rule then takes
     plans            which inputs need gradients -> the plan of the node"""
 
-    __slots__ = ("kind", "activation", "linear", "active", "activated", "through", "slope", "of_out", "over", "plans")
+    __slots__ = ("kind", "activation", "linear", "active", "activated", "through", "slope", "of_out", "over", "residue", "plans")
 
     def __init__(self, kind: type, activation: str):
         self.kind, self.activation = kind, activation
@@ -63,6 +64,7 @@ class _Way:
         xp = self.linear.xp
         self.activated, self.through = [f and xp.guarded(f, "linear") for f in xp.fused.get("layers", (None, None))]
         self.slope = self.active.plans[1]
+        self.residue = self.slope.op.residue
         self.of_out = self.slope.names == ["out"]
         self.over = self.of_out and self.activated is None
         self.plans: dict[tuple[bool, ...], _Chain] = {}
@@ -79,8 +81,8 @@ class _Chain:
     """A plan (see core.op.Plan) that runs the plans of several layers. It saves what lies between, the input, and the weights.
 
     What lies between is a list of
-    hidden   per layer but the last: its output, what the activation's rule saves, and what `through` wants; None for what no
-             gradient asks for
+    hidden   per layer but the last: its output, what the activation's rule saves, and what `through` wants or else the residue;
+             None for what no gradient asks for
     biases   of all layers: of theirs the shapes are needed
     tensors  `hidden` in its place in the graph, once a backward was recorded, else None
 
@@ -125,7 +127,7 @@ class _Chain:
         layers, plans = len(self.masks), self.way.linear.plans
         weights, biases = ([f"{letter}{i}" for i in range(layers)] for letter in "wb")
         lines = [f"hidden, ({', '.join(biases)},), tensors = between", "if xp is words:", "    hidden = tensors"]
-        lines.append("".join(f"(h{i}, s{i}, _), " for i in range(layers - 1)) + "= hidden")
+        lines.append("".join(f"(h{i}, s{i}, r{i}), " for i in range(layers - 1)) + "= hidden")
         scope: dict[str, Any] = {"words": words, "rule": self.way.slope.rule}
         names = ["gx", *[f"g{letter}{i}" for i in range(layers) for letter in "wb"]]
         for i in range(layers - 1, -1, -1):
@@ -138,7 +140,7 @@ class _Chain:
             made = [name for k, name in enumerate(("g" if i else "gx", f"gw{i}", f"gb{i}")) if mask >> k & 1]
             lines.append(f"{', '.join(made)}, = pull{mask}(xp, g, {', '.join(saved)})")
             if i and mask & 1:
-                lines.append(f"g = rule(xp, g, s{i - 1})")
+                lines.append(f"g = rule(xp, g, s{i - 1}{f', r{i - 1}' if self.way.residue else ''})")
         lines.append(f"return [{', '.join(names[i] for i in self.needed)}]")
         text = f"def pull(xp, g, between, x, {', '.join(weights)}):\n    " + "\n    ".join(lines)
         exec(compile(text, f"{PACKAGE}ops/<backward of layers>", "exec"), scope)
@@ -177,7 +179,7 @@ class _Chain:
                 g, found[2 * i] = passed
                 summed = needs[2 * i]
             else:
-                g = rule(xp, passed, saved)
+                g = rule(xp, passed, saved, None) if self.way.residue else rule(xp, passed, saved)
         return [found[i] for i in self.needed]
 
     def pull_only(self, xp: Any, g: Any, saved: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
@@ -212,7 +214,7 @@ class _Chain:
                 before = _made(node, plan, [n for n in into if n is not None], number + 1 / (3 * layers))
                 before.saved = plan.keep(None, given, weights[i], between[1][i])
                 made = _made(node, self.way.slope, [before], number + 2 / (3 * layers))
-                made.saved = (saved,)
+                made.saved = (saved, None) if self.way.residue else (saved,)
             else:
                 before = made = None
             of_saved = None if saved is None else Tensor(saved, made if self.way.of_out else before)
@@ -270,6 +272,8 @@ class Layers:
         over, lines = ", out=z{i}" if way.over else "", []
         for i in range(count - 1):
             lines += [f"z{i} = linear({f'h{i - 1}' if i else 'x_'}, w{i}_, b{i}_)", f"h{i} = active(z{i}{over.format(i=i)})"]
+            if way.residue:
+                lines.append(f"h{i}, r{i} = h{i} if h{i}.__class__ is tuple else (h{i}, None)")
         text = TEMPLATE.format(
             names=", ".join(names),
             arrays=arrays,
@@ -280,7 +284,9 @@ class Layers:
             missing=" or ".join(f"{n}_node is None" for n in names),
             layers="\n        ".join(lines),
             last=f"linear(h{count - 2}, w{count - 1}_, b{count - 1}_)",
-            hidden="".join(f"(h{i}, {f'h{i}' if way.of_out else f'z{i}'}, None), " for i in range(count - 1)),
+            hidden="".join(
+                f"(h{i}, {f'h{i}' if way.of_out else f'z{i}'}, {f'r{i}' if way.residue else None}), " for i in range(count - 1)
+            ),
             biases="".join(f"b{i}_, " for i in range(count)),
             weights=weights,
         )
@@ -367,7 +373,8 @@ def _mlp(x: Tensor, parameters: Sequence[Tensor], layers: Layers) -> Tensor | No
             if made is NotImplemented:
                 before = linear(out, arrays[i], arrays[i + 1])
                 out = active(before, out=before) if way.over else active(before)
-                made = (out, out if of_out else before, None)
+                out, residue = out if out.__class__ is tuple else (out, None)
+                made = (out, out if of_out else before, residue)
             else:
                 out = made[0]
             if recorded:
