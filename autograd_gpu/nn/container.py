@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .joined import pooled
 from .module import Module
 from .parameter_container import pairs
 
@@ -107,8 +108,16 @@ class Sequential(_Numbered):
                 self.register_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = module.forward(input) if module._ours and not module._hooked else module(input)
+        rest = enumerate(self._modules.values())
+        for i, module in rest:
+            if not module._ours or module._hooked:
+                input = module(input)
+                continue
+            if module._leads and (found := pooled(list(self._modules.values())[i : i + 3], input)) is not None:
+                input = found
+                next(rest), next(rest)
+                continue
+            input = module.forward(input)
         return input
 
     def _like(self, part: slice) -> Sequential:

@@ -156,6 +156,7 @@ class Conv2d(_Convolution):
     """
 
     _d = 2
+    _leads = True
 
 
 class Conv3d(_Convolution):

@@ -49,6 +49,7 @@ class Module(Hookable, Stateful):
 
     training: bool
     _ours = False  # whether it is a module of this package, and not one of the user's
+    _leads = False  # whether it may be computed at once with the modules behind it in a sequence
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
