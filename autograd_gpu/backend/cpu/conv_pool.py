@@ -20,8 +20,9 @@ NOTE [Quarters]
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided as _as_strided
@@ -34,7 +35,7 @@ from .reduce import _wide_sum
 _BLOCK = 5 << 18  # bytes of the windows of a block, and of the products with them
 _ROWS = 1 << 20  # bytes of the windows of a block that the gradient of the input is computed from
 _NUMBERS = np.arange(4, dtype=np.uint8)
-_TWO = np.asarray(2, np.uint8)
+_TWO, _FOUR = np.asarray(2, np.uint8), np.asarray(4, np.uint8)
 _ZERO = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}
 
 _Sizes = tuple[int, ...]
@@ -285,31 +286,43 @@ def _inputs(g: Any, offsets: Any, weight: Any, x: Any, shape: _Sizes, padding: _
 def _lay(target: Any, g: Any, offsets: Any, start: _Sizes) -> None:
     """Write what g is the gradient of, from `start` on, into `target` (images, height, width, channels), which has zeros where
     there is none: always in the same columns."""
-    (here, there), (along, across) = [
-        _overlap(s, n, 2 * h) for s, n, h in zip(start, target.shape[1:3], g.shape[1:3], strict=True)
-    ]
-    target[:, : here.start] = 0
-    target[:, here.stop :] = 0
-    target = target[:, here, along]
+    down, right = [_placed(s, n, 2 * h) for s, n, h in zip(start, target.shape[1:3], g.shape[1:3], strict=True)]
+    target[:, : down.inside.start] = 0
+    target[:, down.inside.stop :] = 0
+    target = target[:, down.inside, right.inside]
     if not target.size:
         return
-    rows, columns = [slice(s.start // 2, (s.stop + 1) // 2) for s in (there, across)]
-    parts = _parted(g[:, rows, columns], offsets[:, rows, columns])
+    parts = _parted(g[:, down.halves, right.halves], offsets[:, down.halves, right.halves])
     if target.shape[3] >= _CELL:
         target, parts = _cells_of(target), _cells_of(parts.reshape(-1, *parts.shape[2:])).reshape(parts.shape[:-1])
     for number, part in enumerate(parts):
-        (high, down), (wide, right) = _every_other(there, number >> 1), _every_other(across, number & 1)
-        target[:, down, right] = part[:, high, wide]
+        rows, columns = down.parts[number >> 1], right.parts[number & 1]
+        target[:, rows[1], columns[1]] = part[:, rows[0], columns[0]]
 
 
-def _every_other(part: slice, odd: int) -> tuple[slice, slice]:
-    """The even or the odd ones among `part`: where they are among its halves, and where in it."""
-    low, high, first = (part.start - odd + 1) // 2, (part.stop - odd + 1) // 2, part.start // 2
-    return slice(low - first, high - first), slice(2 * low + odd - part.start, None, 2)
+class _Placed(NamedTuple):
+    """Where a part of a dimension of what is pooled has elements, `inside`; which of the pooled places those are, `halves`; and
+    for the even ones and the odd ones, where among the halves, and where inside."""
+
+    inside: slice
+    halves: slice
+    parts: list[tuple[slice, slice]]
+
+
+@lru_cache(maxsize=1024)
+def _placed(start: int, size: int, room: int) -> _Placed:
+    """The part of `size` from `start` on, of `room` places."""
+    inside, there = _overlap(start, size, room)
+    first, parts = there.start // 2, []
+    for odd in (0, 1):
+        low, high = (there.start - odd + 1) // 2, (there.stop - odd + 1) // 2
+        parts.append((slice(low - first, high - first), slice(2 * low + odd - there.start, None, 2)))
+    return _Placed(inside, slice(first, (there.stop + 1) // 2), parts)
 
 
 def _weight(g: Any, offsets: Any, x: Any, kernel: _Sizes, padding: _Sizes, with_bias: bool) -> tuple[Any, Any]:
-    """The gradient of the weight alone, and if it costs nothing that of the bias, else None."""
+    """The gradient of the weight alone, and if it costs nothing that of the bias, else None. No gradient passes where `offsets`
+    is none of the four numbers."""
     many = g.shape[3]
     quarters = Quarters(x, kernel, padding, g.shape[1:3], many, with_bias)
     if quarters.narrow:  # zeros where rows belong nowhere
@@ -343,19 +356,26 @@ def _backward(
     windows: Any = None,
 ) -> Any:
     """The rules of `convolution_relu_pool`. What an input's gradient is computed from is given exactly if it is needed."""
-    passed = _relu_backward(None, g, (), out) if g.size and g.dtype in _ZERO else NotImplemented
-    if passed is NotImplemented:
+    if not g.size or g.dtype not in _ZERO:
         return NotImplemented
-    g, of_input, of_weight, of_bias = np.ascontiguousarray(last(passed[0])), None, None, None
+    of_input = of_weight = of_bias = None
     if offsets is not None:
         offsets = np.ascontiguousarray(last(offsets))
-    if "x" in needed:
-        shape = (x_shape[0], *x_shape[2:], x_shape[1])
-        of_input, of_weight = _inputs(g, offsets, weight, last(x) if "weight" in needed else None, shape, padding)
-    elif "weight" in needed:
-        of_weight, of_bias = _weight(g, offsets, last(x), weight_shape[2:], padding, "bias" in needed)
-    if "bias" in needed and of_bias is None:
-        of_bias = _wide_sum(g.reshape(-1, g.shape[3]), 0, False)
+    if "x" not in needed and "weight" in needed:
+        stopped = np.equal(last(out), _ZERO[g.dtype]).view(np.uint8)  # by relu: those are none of the four
+        numbers = np.maximum(np.multiply(stopped, _FOUR, stopped), offsets, out=stopped)
+        slope = np.ascontiguousarray(last(g))
+        of_weight, of_bias = _weight(slope, numbers, last(x), weight_shape[2:], padding, "bias" in needed)
+    if "x" in needed or ("bias" in needed and of_bias is None):
+        passed = _relu_backward(None, g, (), out)
+        if passed is NotImplemented:
+            return NotImplemented
+        slope = np.ascontiguousarray(last(passed[0]))
+        if "bias" in needed:
+            of_bias = _wide_sum(slope.reshape(-1, slope.shape[3]), 0, False)
+        if "x" in needed:
+            shape = (x_shape[0], *x_shape[2:], x_shape[1])
+            of_input, of_weight = _inputs(slope, offsets, weight, last(x) if "weight" in needed else None, shape, padding)
     grads = {"x": None if of_input is None else first(of_input), "weight": of_weight, "bias": of_bias}
     return [grads[name] for name in needed]
 
