@@ -88,7 +88,8 @@ class _Numbered(Module):
 
 
 class Sequential(_Numbered):
-    """One module after the other, given as arguments or as a dict with their names.
+    """One module after the other, given as arguments or as a dict with their names. On the CPU, a Conv2d, a ReLU and a
+    MaxPool2d(2) that follow each other are computed at once, unless one of them has hooks.
 
     >>> import autograd_gpu as ag
     >>> ag.nn.Sequential(ag.nn.Linear(4, 2), ag.nn.ReLU())
@@ -108,16 +109,19 @@ class Sequential(_Numbered):
                 self.register_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        rest = enumerate(self._modules.values())
-        for i, module in rest:
-            if not module._ours or module._hooked:
-                input = module(input)
+        rest = iter(self._modules.values())
+        for module in rest:
+            if module._alone and not module._hooked:
+                input = module.forward(input)
                 continue
-            if module._leads and (found := pooled(list(self._modules.values())[i : i + 3], input)) is not None:
-                input = found
-                next(rest), next(rest)
-                continue
-            input = module.forward(input)
+            if module._ours and not module._hooked:
+                following = len(self._modules) - operator.length_hint(rest)
+                found = pooled([module, *list(self._modules.values())[following : following + 2]], input)
+                if found is not None:
+                    input = found
+                    next(rest), next(rest)
+                    continue
+            input = module(input)
         return input
 
     def _like(self, part: slice) -> Sequential:

@@ -49,11 +49,13 @@ class Module(Hookable, Stateful):
 
     training: bool
     _ours = False  # whether it is a module of this package, and not one of the user's
-    _leads = False  # whether it may be computed at once with the modules behind it in a sequence
+    _alone = False  # one of this package that is never computed at once with the modules behind it in a sequence
+    _leads = False  # whether it may be
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         cls._ours = cls.__module__.startswith(_PACKAGE)
+        cls._alone = cls._ours and not cls._leads
 
     def __init__(self) -> None:
         attributes = self.__dict__

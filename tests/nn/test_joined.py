@@ -27,6 +27,12 @@ CASES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch: Any) -> None:
+    """Small arrays are computed as large ones are."""
+    monkeypatch.setattr(conv_pool, "_FEW", 0)
+
+
 def network(channels: int, many: int, kernel: Any = 3, padding: Any = 1, bias: bool = True, dtype: Any = ag.float64) -> Any:
     return nn.Sequential(nn.Conv2d(channels, many, kernel, padding=padding, bias=bias, dtype=dtype), nn.ReLU(), nn.MaxPool2d(2))
 
@@ -75,6 +81,7 @@ def test_results(monkeypatch, channels, many, sizes, kernel, padding, block):
     if block is not None:
         monkeypatch.setattr(conv_pool, "_BLOCK", block)
         monkeypatch.setattr(conv_pool, "_ROWS", block)
+        monkeypatch.setattr(conv_pool, "_LEAST", 1)
     for k, needed in enumerate(("xwb", "wb", "x", "b", "xw", "")):
         model = network(channels, many, kernel, padding, bias=k != 4)
         x = images(5, channels, *sizes, last=k % 2 == 1)
@@ -87,6 +94,13 @@ def test_products_that_are_not_small(monkeypatch):
     monkeypatch.setattr(conv_pool, "_SMALL", 1)
     model, x = network(1, 4), images(3, 1, 12, 12)
     same(results(model, lambda m, x: m(x), x, "wb"), results(model, apart, x, "wb"))
+
+
+def test_few_elements(monkeypatch):
+    monkeypatch.setattr(conv_pool, "_FEW", 1 << 12)
+    model, x = network(3, 4), images(2, 3, 8, 8)
+    for needed in ("xwb", "wb", "b", ""):
+        same(results(model, lambda m, x: m(x), x, needed), results(model, apart, x, needed))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])

@@ -43,8 +43,8 @@ SAMPLES = [
     conv(2, f(3, 5, 5), f(2, 3, 2, 2), f(2), padding="same", dilation=2),
     conv(2, f(3, 5, 5), f(2, 3, 3, 3), padding="valid"),
     conv(3, f(1, 2, 4, 3, 5), f(3, 2, 2, 2, 3), f(3), padding=(1, 0, 1), stride=(1, 1, 2)),
-    conv_pool(f(2, 1, 6, 7), f(3, 1, 3, 3), f(3), (1, 1)),  # columns
-    conv_pool(f(2, 6, 5, 6), f(4, 6, 3, 3), f(4), (1, 1)),  # rows
+    conv_pool(f(2, 1, 6, 7), f(3, 1, 3, 3), f(3), (1, 1)),
+    conv_pool(f(2, 6, 5, 6), f(4, 6, 3, 3), f(4), (1, 1)),
     conv_pool(f(2, 7, 5, 6), f(2, 7, 2, 3), None, (0, 1)),
     transpose(1, f(2, 3, 5), f(3, 2, 3), f(2), stride=2, padding=1, output_padding=1),
     transpose(1, f(3, 5), f(3, 2, 4)),

@@ -28,13 +28,16 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided as _as_strided
 
 from .columns import _NARROW, _SMALL, _even, _parts, aligned, first, gram, last, repeated, times
+from .conv import _convolution_backward
 from .layouts import _relu_backward
-from .pool import _BITS, _CELL, _cells_of
+from .pool import _BITS, _CELL, _cells_of, max_pool_back
 from .reduce import _wide_sum
 
 _BLOCK = 5 << 18  # bytes of the windows of a block, and of the products with them
 _ROWS = 1 << 20  # bytes of the windows of a block that the gradient of the input is computed from
 _NUMBERS = np.arange(4, dtype=np.uint8)
+_LEAST = 384  # but so many rows at least, for a product reads all of the kernel
+_FEW = 1 << 12  # elements of the output up to which all that is asked here costs more than it spares
 _TWO, _FOUR = np.asarray(2, np.uint8), np.asarray(4, np.uint8)
 _ZERO = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}
 
@@ -65,7 +68,7 @@ class Quarters:
         self.width = high * (wide + self.narrow) * channels + self.ones
         made = (self.width + (wide + 1) * channels if self.narrow else 4 * self.width) + 4 * many
         across = sizes[1] + self.beyond[1] * self.narrow
-        most = _BLOCK // (across * made * x.itemsize)  # lines
+        most = max(_BLOCK // (across * made * x.itemsize), _LEAST // (4 * across))  # lines
         self.lines = sizes[0] if most >= sizes[0] else _even(sizes[0], max(most, 1))
         self.images = _even(n, max(most // self.lines, 1)) if self.lines == sizes[0] else 1
         self.frame = self.lines, across
@@ -209,6 +212,8 @@ def _forward(x: Any, weight: Any, bias: Any, *, padding: _Sizes, windows: tuple,
     if any([a.__class__ is not np.ndarray or a.dtype is not x.dtype or not a.size for a in arrays]) or x.dtype not in _ZERO:
         return NotImplemented
     sizes, many = (windows[0][5], windows[1][5]), len(weight)
+    if len(x) * prod(sizes) * many < _FEW:
+        return NotImplemented
     quarters = Quarters(last(x), weight.shape[2:], padding, sizes, many, bias is not None)
     factor, zero = quarters.factor(weight, bias), _ZERO[x.dtype]
     out = np.empty((len(x), *sizes, many), x.dtype)
@@ -252,7 +257,7 @@ def _inputs(g: Any, offsets: Any, weight: Any, x: Any, shape: _Sizes, padding: _
     # for strides of one that is a convolution of the gradient with the kernel turned around
     factors = np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)).reshape(kernel, width, channels)
     before = kernel - 1 - padding[0], taps - 1 - padding[1]
-    most = _ROWS // (wide * (width + many) * dtype.itemsize) - kernel + 1
+    most = max(_ROWS // (wide * (width + many) * dtype.itemsize) - kernel + 1, _LEAST // wide)
     lines = high if most >= high else _even(high, max(most, 1))
     images = _even(n, max(most // (high + kernel - 1), 1))
     spread = np.zeros((images, lines + kernel - 1, wide + taps - 1, many), dtype)
@@ -342,6 +347,19 @@ def _weight(g: Any, offsets: Any, x: Any, kernel: _Sizes, padding: _Sizes, with_
     return quarters.gradients(sums)
 
 
+def _one_by_one(
+    xp: Any, g: Any, needed: Any, out: Any, offsets: Any, x: Any, weight: Any, shape: Any, kernel: Any, padding: Any, windows: Any
+) -> Any:
+    """`_backward` where that costs less: of few elements, and where an image has too few places for a product of its own."""
+    passed = _relu_backward(None, g, (), out)
+    if passed is NotImplemented or needed == ("bias",):
+        return NotImplemented
+    sizes = [n + 2 * p - k + 1 for n, p, k in zip(shape[2:], padding, kernel[2:], strict=True)]
+    slope = max_pool_back(passed[0], offsets, windows=windows, shape=(len(g), g.shape[1], *sizes))
+    given = {"x": x, "weight": weight, "x_shape": shape, "weight_shape": kernel, "padding": padding}
+    return _convolution_backward(xp, slope, needed, **given, stride=(1, 1), dilation=(1, 1))
+
+
 def _backward(
     xp: Any,
     g: Any,
@@ -358,6 +376,8 @@ def _backward(
     """The rules of `convolution_relu_pool`. What an input's gradient is computed from is given exactly if it is needed."""
     if not g.size or g.dtype not in _ZERO:
         return NotImplemented
+    if g.size < _FEW or ("x" in needed and 2 * prod(x_shape[2:]) < weight.size // weight.shape[1]):
+        return _one_by_one(xp, g, needed, out, offsets, x, weight, x_shape, weight_shape, padding, windows)
     of_input = of_weight = of_bias = None
     if offsets is not None:
         offsets = np.ascontiguousarray(last(offsets))
