@@ -243,3 +243,12 @@ def test_autocast():
         out, other = model(x), apart(model, x)
     assert out.dtype == other.dtype == ag.bfloat16
     assert ag.equal(out, other)
+
+
+def test_another_device(cuda_device):
+    """One after the other, where the device has no kernel for all at once."""
+    model, x = network(3, 4, dtype=ag.float32), ag.randn(2, 3, 8, 8)
+    want = model(x).detach().numpy()
+    out = model.to("cuda")(x.to("cuda"))
+    assert JOINED not in ops_of(out)
+    np.testing.assert_allclose(out.detach().cpu().numpy(), want, 1e-5, 1e-5)
