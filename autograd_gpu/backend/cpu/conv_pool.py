@@ -35,9 +35,9 @@ from .reduce import _wide_sum
 
 _BLOCK = 5 << 18  # bytes of the windows of a block, and of the products with them
 _ROWS = 1 << 20  # bytes of the windows of a block that the gradient of the input is computed from
-_NUMBERS = np.arange(4, dtype=np.uint8)
 _LEAST = 384  # but so many rows at least, for a product reads all of the kernel
 _FEW = 1 << 12  # elements of the output up to which all that is asked here costs more than it spares
+_NUMBERS = np.arange(4, dtype=np.uint8)
 _TWO, _FOUR = np.asarray(2, np.uint8), np.asarray(4, np.uint8)
 _ZERO = {np.dtype(t): np.zeros((), t) for t in (np.float32, np.float64)}
 
