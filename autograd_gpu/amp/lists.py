@@ -9,7 +9,8 @@ from __future__ import annotations
 # computed in autocast's dtype: products, which tensor cores do, and what is made of them
 LOWER = """
     addbmm addmm addmv addr baddbmm bmm chain_matmul einsum linear matmul mlp mm mv prelu
-    convolution convolution_input conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
+    convolution convolution_input convolution_relu_pool
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
     multi_dot vecdot scaled_dot_product_attention
     gru gru_cell gru_layer lstm lstm_cell lstm_layer rnn_layer rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
 """.split()

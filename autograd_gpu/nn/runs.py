@@ -1,9 +1,9 @@
-"""Runs of modules that are computed as one: linear layers with a ReLU or a GELU between them.
+"""Runs of modules that are computed as one: linear layers with a ReLU or a GELU between them; a convolution, ReLU and pooling.
 
 NOTE [Runs]
-    `ops.perceptron.mlp` takes the place of modules only if nobody could tell: no hook, no `forward` in the place of a module's
-    own, no class of the user's, no watching for NaN. Of that, and of the parameters, everything may change without anybody being
-    told. So all of it is asked at each call, which costs half a microsecond for two layers; only which modules there are is kept.
+    One op takes the place of modules only if nobody could tell: no hook, no `forward` in the place of a module's own, no class of
+    the user's, no watching for NaN. Of that, and of the parameters, everything may change without anybody being told. So all of
+    it is asked at each call, which costs half a microsecond for two linear layers; only which modules there are is kept.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from ..core.dispatch import NOTHING
 from ..core.graph import PACKAGE
 from ..core.tensor import Tensor
 from ..ops.activation import gelu, relu
+from ..ops.conv_pool import at_once, conv_relu_pool
 from ..ops.perceptron import layers_of, mlp
 from .activation import GELU
+from .conv import Conv2d
 from .dropout import Dropout
 from .hooks import Hookable
 from .linear import Linear
 from .module import Module
+from .pooling import MaxPool2d
 from .rectifiers import ReLU
 
 _GELUS = {"none": "gelu", "tanh": "gelu_tanh"}
-_FORWARD = {kind: kind.forward for kind in (Linear, ReLU, GELU)}  # taken now: somebody may put another in its place later
+_POOLED = (Conv2d, ReLU, MaxPool2d)
+_FORWARD = {kind: kind.forward for kind in (Linear, GELU, *_POOLED)}  # taken now: somebody may put another in its place later
 
 
 def _activation(module: Any) -> str | None:
@@ -76,6 +80,34 @@ def _asking(activation: str, linears: int, between: int) -> Callable[..., tuple[
     return scope["ask"]
 
 
+class Pooled:
+    """A Conv2d, a ReLU and a MaxPool2d."""
+
+    __slots__ = ("modules",)
+
+    def __init__(self, modules: Sequence[Module]):
+        self.modules = modules
+
+    def __call__(self, x: Tensor) -> Tensor | None:
+        """What they make of x; None if they are to be called one by one, or if that is as fast."""
+        if Hookable._hooked or is_anomaly_enabled():
+            return None
+        for module, kind in zip(self.modules, _POOLED, strict=True):
+            own = module.__dict__
+            if module.__class__ is not kind or kind.forward is not _FORWARD[kind] or "forward" in own or "_hooked" in own:
+                return None
+        conv, _, pool = self.modules
+        if pool.kernel_size not in (2, (2, 2)) or pool.stride not in (2, (2, 2)) or pool.padding not in (0, (0, 0)):
+            return None
+        if pool.dilation not in (1, (1, 1)) or pool.ceil_mode or pool.return_indices:
+            return None
+        if conv.stride != (1, 1) or conv.dilation != (1, 1) or conv.groups != 1 or conv.padding_mode != "zeros":
+            return None
+        if not at_once(x, conv.weight, conv.bias, conv.padding):
+            return None
+        return conv_relu_pool(x, conv.weight, conv.bias, conv.padding)
+
+
 class Known:
     """What is kept of modules that were looked through once: `pair`, they and what was found. Neither copied nor pickled."""
 
@@ -98,11 +130,15 @@ def known(owner: Module, modules: Sequence[Any], find: Callable[[Sequence[Any]],
     return kept.pair[1]
 
 
-def parts_of(modules: Sequence[Module]) -> list[tuple[Run | None, Sequence[Module]]]:
+def parts_of(modules: Sequence[Module]) -> list[tuple[Run | Pooled | None, Sequence[Module]]]:
     """Modules, parted into runs and what is none."""
     parts: list[Any] = []
     i = 0
     while i < len(modules):
+        if tuple([m.__class__ for m in modules[i : i + 3]]) == _POOLED:
+            parts.append((Pooled(modules[i : i + 3]), modules[i : i + 3]))
+            i += 3
+            continue
         end, activation = i, None
         while end + 2 < len(modules) and modules[end].__class__ is Linear is modules[end + 2].__class__:
             between = _activation(modules[end + 1])
