@@ -164,7 +164,7 @@ def constant(value: Any, dtype: Any, like: Any) -> Tensor:
     """A Python number as a Tensor without dimensions, on the device of the array `like`. The last few thousand are kept, for
     `x * 2` comes again and again."""
     kind = like.__class__
-    key = (value, dtype, kind if kind is np.ndarray else (kind, backend.device_of(like).index))
+    key = (value, dtype, kind if kind is np.ndarray else backend.workplace(like))
     if value and key in _constants:  # not zero: 0.0 and -0.0 are equal keys
         return _constants[key]
     t = Tensor(backend.beside(like).asarray(value, dtype))

@@ -372,6 +372,7 @@ def _gelu(xp: Any, x: Any) -> Any:
 
 
 def _gelu_tanh_x(xp: Any, g: Any, x: Any) -> Any:
+    x = xp.clamp(x, min=-10, max=10)  # beyond, the slope is 0 or 1, and the square of a float16 infinite
     x2 = x * x
     t = xp.tanh(x * (x2 * KC + K))
     return g * (t + x * (1 - t * t) * (x2 * (3 * KC) + K) + 1) * 0.5

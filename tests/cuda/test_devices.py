@@ -272,6 +272,10 @@ def test_devices_do_not_mix():
         with pytest.raises(RuntimeError, match="on the same device, but found at least two devices") as raised:
             call()
         assert "cuda:0" in str(raised.value) and "cuda:1" in str(raised.value), name
+    with pytest.raises(RuntimeError, match="expected device cuda:0 but got cuda:1"):
+        (a * 2).backward(b)
+    with pytest.raises(RuntimeError, match="with device 'cuda:1' to a tensor with device 'cuda:0'"):
+        a.grad = b
     scalar = ag.tensor(2.0)  # one of the CPU goes with any device
     assert where(a * scalar, b * scalar) == ["cuda:0", "cuda:1"]
 

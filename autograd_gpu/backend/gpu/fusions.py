@@ -16,10 +16,11 @@ import cupy
 import numpy as np
 from cupy import ndarray
 
-from ..kernels import C_NAME, computed, elementwise, kernel, rows_of, struct
+from ..kernels import BLOCKING, C_NAME, computed, elementwise, kernel, rows_of, struct
 from .attention import ATTENTION
 from .embeddings import EMBEDDINGS
 from .linalg import PRODUCTS
+from .looking import looking
 from .normalization import NORMS
 
 __all__ = [
@@ -243,6 +244,8 @@ FUSED: dict[str, tuple[Callable, Callable]] = {
     **NORMS,
     **PRODUCTS,
 }
+if BLOCKING:
+    FUSED = looking(FUSED)
 
 
 # -- optimizers ------------------------------------------------------------------------------------------------------------
