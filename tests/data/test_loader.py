@@ -133,6 +133,36 @@ def test_a_subclass_that_changes_samples_is_asked_for_them():
     assert all_of(DataLoader(data.Subset(doubled, [3, 1]), 2)) == [[[6, 2]]]
 
 
+class Negated(data.Subset):
+    """The usual part of a dataset with a transform."""
+
+    def __getitem__(self, index):
+        return -super().__getitem__(index)
+
+
+class Listed(Negated):
+    """What defines the way of many samples itself is asked for many."""
+
+    def __getitems__(self, numbers):
+        return [100 + self[i] for i in numbers]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("collate", [None, list])
+def test_a_subset_that_changes_samples_is_asked_for_them(workers, collate):
+    split = Negated(list(range(6)), [5, 0, 3])
+    cases = [
+        (split, [-5, 0, -3]),
+        (data.Subset(split, [2, 0]), [-3, -5]),
+        (Listed(list(range(6)), [5, 0, 3]), [95, 100, 97]),
+        (data.Subset(Listed(list(range(6)), [5, 0, 3]), [2, 0]), [97, 95]),
+        (Negated(split, [2, 1]), [3, 0]),
+    ]
+    for dataset, expected in cases:
+        (batch,) = DataLoader(dataset, 4, num_workers=workers, collate_fn=collate, timeout=WAIT if workers else 0)
+        assert list(map(int, batch)) == expected
+
+
 def test_gradients_flow_to_the_dataset():
     x = ag.ones(4, requires_grad=True)
     for (batch,) in DataLoader(TensorDataset(x), 3, shuffle=True):
