@@ -118,6 +118,34 @@ def test_the_identity_reads_the_image_itself() -> None:
         np.testing.assert_allclose(ag.grid_sample(x, grid, align_corners=align).array, x.array, 1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("align", [True, False])
+def test_every_bit_of_the_grid_of_the_identity(dtype: str, align: bool) -> None:
+    """The grid lies on the kinks of what is sampled with it."""
+    identity = [[[1.0, 0, 0], [0, 1, 0]]]
+    for n in (*range(2, 40), 64, 224):
+        ours = ag.affine_grid(ag.tensor(identity, dtype=dtype), (1, 1, n, 3), align)
+        theirs = F.affine_grid(torch.tensor(identity, dtype=getattr(torch, dtype)), (1, 1, n, 3), align)
+        if dtype == "bfloat16":
+            ours, theirs = ours.float(), theirs.float()
+        assert ours.numpy().tobytes() == theirs.numpy().tobytes(), n
+    assert ag.affine_grid(ag.tensor(identity, dtype=dtype), (1, 1, 1, 1), align).tolist() == [[[[0, 0]]]]
+
+
+@pytest.mark.parametrize("align", [True, False])
+@pytest.mark.parametrize("n", [7, 14, 28])
+def test_a_spatial_transformer_begins_as_in_torch(n: int, align: bool) -> None:
+    rng = np.random.default_rng(0)
+    image, w = rng.normal(size=(2, 2, 1, n, n)).astype("float32")
+    grads = []
+    for lib, f in ((ag, nn.functional), (torch, F)):
+        theta = lib.tensor([[[1.0, 0, 0], [0, 1, 0]]] * 2, requires_grad=True)
+        grid = f.affine_grid(theta, image.shape, align_corners=align)
+        (f.grid_sample(lib.tensor(image), grid, align_corners=align) * lib.tensor(w)).sum().backward()
+        grads.append(theta.grad.numpy())
+    np.testing.assert_allclose(*grads, 1e-5, 1e-5 * abs(grads[1]).max())
+
+
 ERRORS = [
     (lambda f, x: f.interpolate(x), ValueError, "either size or scale_factor should be defined"),
     (lambda f, x: f.interpolate(x, 2, 2), ValueError, "only one of size or scale_factor should be defined"),
