@@ -266,6 +266,8 @@ class Optimizer:
                 state[p] = {name: self._taken(name, value, p) for name, value in held.items()}
         self.state = state
         for theirs, ours in zip(saved, self.param_groups, strict=True):
+            for name in [n for n in ours if n not in theirs and n not in (*self.defaults, "params", "param_names")]:
+                del ours[name]  # as a scheduler's "initial_lr": the saved optimizer had none
             ours.update({name: copy.deepcopy(value) for name, value in theirs.items() if name != "params"})
         self._reset()
         for hook in list(self._hooks["after loading"].values()):
