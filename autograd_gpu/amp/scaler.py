@@ -131,7 +131,7 @@ class GradScaler:
             raise RuntimeError("unscale_() is being called after step().")
         kinds: dict[tuple, list[Tensor]] = {}
         for group in optimizer.param_groups:
-            for p in group["params"]:
+            for p in dict.fromkeys(group["params"]):
                 if p.grad is not None:
                     if p.grad.array.dtype == float16:
                         raise ValueError("Attempting to unscale FP16 gradients.")

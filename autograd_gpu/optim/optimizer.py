@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -114,8 +115,13 @@ class Optimizer:
         for name, default in self.defaults.items():
             group.setdefault(name, default)
         known = {id(p) for other in self.param_groups for p in other["params"]}
-        if len({id(p) for p in given}) < len(given) or any(id(p) in known for p in given):
-            raise ValueError("some parameters appear in more than one parameter group, or twice in one")
+        if any(id(p) in known for p in given):
+            raise ValueError("some parameters appear in more than one parameter group")
+        if len({id(p) for p in given}) < len(given):
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters: each step updates these more than once",
+                stacklevel=3,
+            )
         self.param_groups.append(group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
