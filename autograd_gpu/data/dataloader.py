@@ -198,7 +198,9 @@ class DataLoader(Generic[T_co]):
 
     def _generators(self) -> list[Generator]:
         """The generators that the order depends on."""
-        sampler = getattr(self.batch_sampler, "sampler", None) or self.sampler
+        sampler = getattr(self.batch_sampler, "sampler", None)
+        if sampler is None:
+            sampler = self.sampler
         found = [self.generator or default_generator, getattr(sampler, "generator", None)]
         return [g for i, g in enumerate(found) if isinstance(g, Generator) and all(g is not other for other in found[:i])]
 

@@ -172,6 +172,9 @@ def test_gradients_flow_to_the_dataset():
 
 def test_samplers_and_generators():
     assert all_of(DataLoader(Numbers(5), sampler=[4, 2], batch_size=2))[0][1] == [4, 2]
+    for numbers in (ag.tensor([1, 3]), np.array([1, 3]), ag.tensor([3, 1]).flip(0)):
+        assert all_of(DataLoader(Numbers(5), sampler=numbers, batch_size=2))[0][1] == [1, 3]
+        assert [b[1] for b in all_of(DataLoader(Numbers(5), sampler=numbers, batch_size=None))] == [1, 3]
     assert [b[1] for b in all_of(DataLoader(Numbers(5), batch_sampler=[[4], [1, 2]]))] == [[4], [1, 2]]
     g = ag.Generator().manual_seed(3)
     loader = DataLoader(TensorDataset(ag.arange(20)), 6, shuffle=True, generator=g)
