@@ -43,6 +43,14 @@ def run(model: nn.Module, steps: int, every: int = 10, lr: float = 0.1) -> docto
     return watching
 
 
+def test_lazy_modules_find_their_sizes_while_they_are_watched():
+    model = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 2))
+    with doctor.watch(model, every=1):
+        for _ in range(3):
+            model(ag.randn(16, 4)).square().mean().backward()
+    assert type(model[0]) is nn.Linear and model[0].in_features == 4 and "forward" not in vars(model[0])
+
+
 # -- the numbers -----------------------------------------------------------------------------------------------------------
 
 
