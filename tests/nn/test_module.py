@@ -92,6 +92,32 @@ def test_refusals(do, error, message):
         do(Net())
 
 
+@pytest.mark.parametrize("name", ["parameter", "buffer", "module", "no_parameter", "no_buffer", "no_module", "training", "new"])
+def test_a_name_is_registered_again_as_the_same_kind_only(name):
+    torch = pytest.importorskip("torch")
+    outcomes = []
+    for lib in (ag, torch):
+        for register in (
+            lambda m, lib: m.register_parameter(name, lib.nn.Parameter(lib.ones(1))),
+            lambda m, lib: m.register_parameter(name, None),
+            lambda m, lib: m.register_buffer(name, lib.ones(1)),
+            lambda m, lib: m.add_module(name, lib.nn.Linear(1, 1)),
+        ):
+            m = lib.nn.Module()
+            m.register_parameter("parameter", lib.nn.Parameter(lib.ones(1)))
+            m.register_buffer("buffer", lib.ones(1))
+            m.add_module("module", lib.nn.Linear(1, 1))
+            m.register_parameter("no_parameter", None)
+            m.register_buffer("no_buffer", None)
+            m.add_module("no_module", None)
+            try:
+                register(m, lib)
+                outcomes.append("registered")
+            except KeyError as error:
+                outcomes.append(str(error))
+    assert outcomes[:4] == outcomes[4:]
+
+
 def test_assigning_before_init_says_so():
     class Early(nn.Module):
         def __init__(self):
