@@ -51,6 +51,8 @@ GZIP = gzip.compress(BYTES, mtime=0)
         (BYTES[:9], "ends too early.*2 dimensions need 12"),
         (BYTES[:-1], r"ends too early: it has 23 bytes, where shape \(3, 4\) of uint8 needs 24"),
         (BYTES + b"\0", "too long"),
+        (b"\0\0\x08\3" + b"\xff" * 8 + bytes(4), "is damaged: there is no array of 3 dimensions"),
+        (b"\0\0\x08\x41" + b"\0\0\0\1" * 65 + b"\7", "is damaged: there is no array of 65 dimensions"),
         (GZIP[:-9], "gzip"),
         (GZIP[:15] + b"\xff\xff" + GZIP[17:], "gzip"),
     ],
