@@ -53,7 +53,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     try:
         array = np.frombuffer(data, dtype, offset=start).reshape(shape)
     except ValueError as error:  # too many dimensions, or too large ones beside one of size 0
-        raise ValueError(f"{path} is damaged: there is no array of {ndim} dimensions of the sizes that it names ({error})") from None
+        raise ValueError(f"{path} is damaged: there is no array of {ndim} dimensions of its sizes ({error})") from None
     return array.astype(dtype.newbyteorder("="))
 
 
