@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import backend
 from ..backend import cpu
-from ..backend.promotion import category, int64
+from ..backend.promotion import boolean, category, int64
 from ..core.graph import words
 from ..core.tensor import Tensor
 from .arguments import shape_of
@@ -83,7 +83,11 @@ class _Image:
 
 
 def _nearest(image: _Image, places: list[Tensor]) -> Tensor:
-    return image.at([words.round(x.detach()) for x in places])
+    found = image.at([words.round(x.detach()) for x in places])
+    if places[0].node is None:
+        return found
+    always = Tensor(backend.beside(found.array).ones((), boolean))  # by which the grid gets a gradient, of zeros
+    return words.where(always, found, words.reshape(places[0], shape=(*places[0].array.shape, 1)))
 
 
 def _linear(image: _Image, places: list[Tensor]) -> Tensor:

@@ -146,6 +146,23 @@ def test_a_spatial_transformer_begins_as_in_torch(n: int, align: bool) -> None:
     np.testing.assert_allclose(*grads, 1e-5, 1e-5 * abs(grads[1]).max())
 
 
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+def test_a_grid_of_which_the_nearest_is_taken_has_a_gradient_of_zeros(padding: str) -> None:
+    rng = np.random.default_rng(0)
+    image, grid = rng.normal(size=(1, 2, 3, 4)), rng.uniform(-2, 2, (1, 5, 2, 2))
+    grid[0, 0, 0] = 50
+    compare(
+        lambda t: ag.grid_sample(Tensor(image), t, "nearest", padding, False),
+        lambda t: F.grid_sample(torch.tensor(image), t, "nearest", padding, False),
+        grid,
+    )
+    compare(
+        lambda t: ag.grid_sample(t, Tensor(grid).requires_grad_(), "nearest", padding, False),
+        lambda t: F.grid_sample(t, torch.tensor(grid), "nearest", padding, False),
+        image,
+    )
+
+
 ERRORS = [
     (lambda f, x: f.interpolate(x), ValueError, "either size or scale_factor should be defined"),
     (lambda f, x: f.interpolate(x, 2, 2), ValueError, "only one of size or scale_factor should be defined"),
