@@ -101,6 +101,29 @@ def test_bytes() -> None:
         np.testing.assert_array_equal(ag.interpolate(Tensor(x), size).array, F.interpolate(torch.tensor(x), size))
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("align", [True, False])
+def test_bytes_are_mixed_in_whole_numbers(mode: str, antialias: bool, align: bool) -> None:
+    rng = np.random.default_rng(0)
+    options = {"mode": mode, "antialias": antialias, "align_corners": align}
+    for shape in ((7, 9), (11, 11), (1, 5), (2, 28)):
+        x = rng.integers(0, 256, (1, 3, *shape)).astype(np.uint8)
+        for given in ((14, 18), (3, 4), (5, 20), shape, (1, 1), 1.3, 0.7):
+            how = {"size": given} if isinstance(given, tuple) else {"scale_factor": given}
+            if isinstance(given, float) and min(shape) * given < 1:
+                continue
+            found = ag.interpolate(Tensor(x), **how, **options).array
+            expected = F.interpolate(torch.tensor(x), **how, **options).numpy()
+            assert found.dtype == np.uint8
+            np.testing.assert_array_equal(found, expected, f"{shape} {given}")
+    for f, lib in ((nn.functional, ag), (F, torch)):
+        with pytest.raises(NotImplementedError, match="linear"):
+            f.interpolate(lib.ones(1, 1, 4, dtype=lib.uint8), 3, mode="linear")
+        with pytest.raises(NotImplementedError):
+            f.interpolate(lib.ones(1, 1, 4, 4, dtype=lib.int64), 3, mode="bilinear")
+
+
 def test_sampling_where_nothing_is() -> None:
     """What lies outside has no part in a result, not even as NaN times zero."""
     x = np.array([[[[1.0, np.nan]]]])
