@@ -108,8 +108,8 @@ def test_bytes_are_mixed_in_whole_numbers(mode: str, antialias: bool, align: boo
     rng = np.random.default_rng(0)
     options = {"mode": mode, "antialias": antialias, "align_corners": align}
     for shape in ((7, 9), (11, 11), (1, 5), (2, 28)):
-        x = rng.integers(0, 256, (1, 3, *shape)).astype(np.uint8)
-        for given in ((14, 18), (3, 4), (5, 20), shape, (1, 1), 1.3, 0.7):
+        x = rng.integers(0, 256, (2, 3, *shape)).astype(np.uint8)
+        for given in ((14, 18), (3, 4), (5, 20), shape, (1, 6), 1.3, 0.7):
             how = {"size": given} if isinstance(given, tuple) else {"scale_factor": given}
             if isinstance(given, float) and min(shape) * given < 1:
                 continue
@@ -122,6 +122,17 @@ def test_bytes_are_mixed_in_whole_numbers(mode: str, antialias: bool, align: boo
             f.interpolate(lib.ones(1, 1, 4, dtype=lib.uint8), 3, mode="linear")
         with pytest.raises(NotImplementedError):
             f.interpolate(lib.ones(1, 1, 4, 4, dtype=lib.int64), 3, mode="bilinear")
+
+
+def test_old_names_of_interpolate() -> None:
+    x = np.random.default_rng(0).normal(size=(1, 2, 3, 4))
+    for name in ("upsample", "upsample_nearest", "upsample_bilinear"):
+        for options in ({"size": (5, 6)}, {"scale_factor": 2}):
+            with pytest.warns(UserWarning, match=f"`nn.functional.{name}` is deprecated") as caught:
+                found = getattr(nn.functional, name)(Tensor(x), **options)
+                expected = getattr(F, name)(torch.tensor(x), **options)
+            assert caught[0].filename == __file__ and str(caught[0].message) == str(caught[1].message)
+            np.testing.assert_allclose(found.array, expected, 1e-12)
 
 
 def test_sampling_where_nothing_is() -> None:
