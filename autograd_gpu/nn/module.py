@@ -384,6 +384,10 @@ class Module(Hookable, Stateful):
         """Convert floating point parameters and buffers to bfloat16."""
         return self.to("bfloat16")
 
+    def share_memory(self) -> Module:
+        """This module itself: see `Tensor.share_memory_`."""
+        return self._apply(lambda t: t.share_memory_())
+
     # -- printing --------------------------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:

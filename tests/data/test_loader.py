@@ -163,6 +163,14 @@ def test_a_subset_that_changes_samples_is_asked_for_them(workers, collate):
         assert list(map(int, batch)) == expected
 
 
+def test_a_state_of_something_else_is_refused():
+    loader = DataLoader(Numbers(4), 2)
+    for state in ({}, {"given": 1}, {"weight": ag.ones(1)}, [1], None):
+        with pytest.raises(ValueError, match="not that of a DataLoader"):
+            loader.load_state_dict(state)
+    assert len(list(loader)) == 2
+
+
 def test_gradients_flow_to_the_dataset():
     x = ag.ones(4, requires_grad=True)
     for (batch,) in DataLoader(TensorDataset(x), 3, shuffle=True):

@@ -172,6 +172,12 @@ def test_to_keeps_the_parameters_and_leaves_integers():
     assert net(ag.ones(1, 4)).dtype == ag.float32
 
 
+def test_share_memory_returns_the_module():
+    net = Net()
+    before = [p.array for p in net.parameters()]
+    assert net.share_memory() is net and all(p.array is a for p, a in zip(net.parameters(), before, strict=True))
+
+
 def test_modes_gradients_and_apply():
     net = Net()
     assert net.training and not net.eval().rest[0].training and net.train().rest[0].training
