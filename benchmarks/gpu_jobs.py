@@ -103,6 +103,24 @@ def updates(name: str, moved: float, shape: tuple[int, ...], **options: Any) -> 
     return Job(f"{name} step" + (", momentum" if "momentum" in options else ""), prepare, moved)
 
 
+def training(name: str, make: Callable[[Any], Any], shape: tuple[int, ...], flops: float) -> Job:
+    """Forward and backward of a network that `make(nn)` makes, with a gradient for its input."""
+
+    def prepare(library: Library) -> Callable[[], Any]:
+        model = make(library.root.nn).to(device="cuda", dtype=library.kind)
+        x = library.tensor(*shape, grad=True)
+        g = library.tensor(*shape, seed=1)
+
+        def run() -> None:
+            x.grad = None
+            model.zero_grad()
+            model(x).backward(g)
+
+        return run
+
+    return Job(name, prepare, flops=flops)
+
+
 def clipping(shape: tuple[int, ...], moved: float) -> Job:
     """The norm of all gradients, and scaling them by it."""
 
@@ -216,7 +234,7 @@ def image_jobs(n: int, channels: int, size: int, dtype: str) -> Iterator[Job]:
 
 
 def attention_jobs(batch: int, heads: int, length: int, size: int, dtype: str) -> Iterator[Job]:
-    """Attention of (batch, heads, length, size), and a linear layer on as many rows, whose backward sums the bias gradient."""
+    """Attention of (batch, heads, length, size), and linear layers on as many rows, whose backward sums the bias gradient."""
     shape = (batch, heads, length, size)
 
     def qkv(library: Library) -> list:
@@ -241,3 +259,11 @@ def attention_jobs(batch: int, heads: int, length: int, size: int, dtype: str) -
         1,
         flops=2.0 * batch * length * width**2,
     )
+    wide = 4 * width
+    for name, activation in (("ReLU", lambda nn: nn.ReLU()), ("tanh GELU", lambda nn: nn.GELU(approximate="tanh"))):
+        yield training(
+            f"two linear layers with {name}, there and back",
+            lambda nn, activation=activation: nn.Sequential(nn.Linear(width, wide), activation(nn), nn.Linear(wide, width)),
+            (batch * length, width),
+            flops=3 * 2 * 2.0 * batch * length * width * wide,
+        )

@@ -216,8 +216,8 @@ class GradScaler:
         losses = [t for t in (ref() for ref in self._losses) if t is not None]
         users = _users(losses, {p.node for p in bad})
         # the one that goes into the newest node; without a graph the last one, for modules list their parts in order
-        first = max(bad, key=lambda p: users[p.node].number if p.node in users else 0) if users else bad[-1]
-        user = users.get(first.node)
+        first = max(bad, key=lambda p: users[p.node][0] if p.node in users else 0) if users else bad[-1]
+        _, user = users.get(first.node, (0, None))
         name = self._names.get(id(first), f"parameter {[p is first for p in parameters].index(True)} of the optimizer")
         loss = next((float(x) for t in losses for x in t.detach().reshape(-1).tolist() if not math.isfinite(x)), None)
         op = None if user is None else f"{user.name()} at {where(user.place)}"
@@ -292,8 +292,9 @@ def _on_host(array: Any) -> Any:
     return backend.of(array.__class__).to_host(array)
 
 
-def _users(losses: list[Tensor], leaves: set[Leaf]) -> dict[Leaf, Node]:
-    """For each leaf the newest node that takes it, which is the one that backward comes to first. Casts are passed over."""
+def _users(losses: list[Tensor], leaves: set[Leaf]) -> dict[Leaf, tuple[float, Node]]:
+    """For each leaf the newest node that takes it, which is the one that backward comes to first, and its number, or that of the
+    layer if the node stands for several. Casts are passed over."""
     seen: dict[int, Any] = {}
     stack = [t.node for t in losses if t.node is not None]
     while stack:
@@ -304,7 +305,9 @@ def _users(losses: list[Tensor], leaves: set[Leaf]) -> dict[Leaf, Node]:
     users: dict[Any, Any] = {}
     for number in sorted(seen, reverse=True):
         node = seen[number]
-        for edge in node.edges:
-            cast = node.name() == words.cast.op.name
-            users.setdefault(edge, users.get(node, node) if cast else node)
+        cast = node.name() == words.cast.op.name
+        depths = getattr(getattr(node, "plan", None), "depths", None) or [0.0] * len(node.edges)
+        for edge, depth in reversed([*zip(node.edges, depths, strict=True)]):
+            made = (number - depth, node)
+            users.setdefault(edge, users.get(node, made) if cast else made)
     return {leaf: users[leaf] for leaf in leaves if leaf in users}

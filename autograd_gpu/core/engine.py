@@ -20,12 +20,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from sys import getrefcount
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
 import numpy as np
 
 from .. import backend
+from . import between
+from .between import slot
 from .dispatch import NUMBERS
 from .graph import NO_GRAD, Fan, Leaf, Node, Output, check_unwritten, last_write, mode, set_mode, touch, where, words
 from .tensor import Tensor
@@ -37,16 +39,24 @@ def run(
     create: bool,
     only: set | None = None,
     catch: set | None = None,
+    inner: bool = False,
     apart: bool = False,
 ) -> dict:
     """Pull the gradients of `roots`, pairs (node, gradient), back through the graph.
 
     only    the nodes to visit; None: all
     catch   nodes whose gradient is returned, in a dict; a leaf among them does not accumulate it
+    inner   for calls from what stands between, see between.NOTE [Getting between]
     apart   for calls from here: there are several CUDA devices, and that of each gradient is made the current one"""
+    call = slot.call
+    if call is not None and not inner:
+        quiet = slot.quiet
+        if not quiet[0] or only is not None or catch is not None or quiet[1] != get_ident():
+            return call(roots, retain, create, only, catch)
+        quiet[0] -= 1
     if backend.apart[0] and not apart:
         with backend.coming_back():
-            return run(roots, retain, create, only, catch, True)
+            return run(roots, retain, create, only, catch, True, True)
     caught: dict[Any, Any] = {}
     pending: dict[int, list] = {}
     heap: list[int] = []
@@ -74,11 +84,11 @@ def run(
                 continue
             g = entry[1]
         entry = None
-        saved = node.saved
-        if saved is None:
+        if node.saved is None:
             raise _passed_before(node)
         if written[0] > node.number:
             check_unwritten(node)
+        saved = node.saved
         plan, edges, shapes = node.plan, node.edges, node.shapes
         xp = plan.xp
         if create:
@@ -146,6 +156,13 @@ def run(
                     _go_to(g)
                 _accumulate(leaf, g, create)
     return caught
+
+
+def _inner(roots: list, retain: bool | None, create: bool, only: set | None = None, catch: set | None = None) -> dict:
+    return run(roots, retain, create, only, catch, True)
+
+
+between.begin(_inner)
 
 
 def _fit(xp: Any, grads: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:

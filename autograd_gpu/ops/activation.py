@@ -365,7 +365,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return words.tanhshrink(input)
 
 
-@elementwise(lambda xp, g, x: g * (xp.ndtr(x) + x * xp.exp(x * x * -0.5) * PDF))
+@elementwise(lambda xp, g, x: g * (xp.ndtr(x) + x * xp.exp(x * x * -0.5) * PDF), residue=True)
 def _gelu(xp: Any, x: Any) -> Any:
     """The op behind `gelu`."""
     ...

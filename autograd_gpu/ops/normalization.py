@@ -5,6 +5,7 @@ NOTE [Statistics]
     second derivative wrong. So rules compute the statistics again. The fused forwards hand mean and spread to the fused
     backwards as residue, two numbers a row. `batch_norm` has its statistics as outputs, since the running ones are made of them;
     its rule names them and is right to any order, because they are in the graph.
+    A fused layer_norm may keep its output in the place of its input: what comes behind it, a linear layer for one, keeps it too.
 """
 
 from __future__ import annotations

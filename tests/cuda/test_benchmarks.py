@@ -43,6 +43,7 @@ def test_every_stage_writes_its_section(tmp_path: Path, cuda_mode: str):
         "max_pool2d backward",
         "conv2d 3x3 backward",
         "causal attention backward",
+        "two linear layers with ReLU, there and back",
         "clip_grad_norm",
     }
     assert found["bench"]["steps"][0]["autograd_gpu"]["min_ms"] > 0 and found["bench"]["products"][0]["cupy"]["tflop_s"] >= 0

@@ -33,52 +33,129 @@ def arranged(w: Any, order: Sequence[int]) -> Any:
     return w.reshape(len(order), -1, *w.shape[1:])[list(order)].reshape(w.shape)
 
 
-def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
-    """An empty array at a multiple of 64 bytes."""
+def aligned(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An empty array, at a multiple of 64 bytes if it is large."""
     size = prod(shape) * dtype.itemsize
+    if size < 1 << 12:
+        return np.empty(shape, dtype)
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def by_gate(w: Any, order: Sequence[int], scale: Sequence[float] | None = None) -> Any:
-    """A weight as a matrix for each gate, in another order; with `scale`, each transposed and scaled."""
-    parts = w.reshape(len(order), -1, w.shape[1])
-    if scale is None:
-        out = _aligned(parts.shape, w.dtype)
-        for k, j in enumerate(order):
-            out[k] = parts[j]
-        return out
-    out = _aligned((len(order), w.shape[1], parts.shape[1]), w.dtype)
-    for k, j in enumerate(order):
-        np.multiply(parts[j].T, w.dtype.type(scale[k]), out=out[k])
+# -- products in small pieces, see 2. of the NOTE -----------------------------------------------------------------------------
+
+_SMALL = 1_000_000  # multiplications in a product that OpenBLAS does without copying
+_COLUMNS, _ROWS = 64, 8  # of a piece: as many columns, at least so many rows
+
+
+def _columns(n: int, width: int, size: int) -> int:
+    """How many columns of a (width, size) matrix to multiply n rows with at once."""
+    return _COLUMNS if n >= 2 * _ROWS and size % _COLUMNS == 0 and _ROWS * width * _COLUMNS < _SMALL else size
+
+
+def _rows(n: int, width: int, columns: int) -> int:
+    """How many of n rows to multiply with a (width, columns) matrix at once, a divisor of n: n if none makes a small product."""
+    for count in range(1, n // _ROWS + 1):
+        if n % count == 0 and n // count * width * columns < _SMALL:
+            return n // count
+    return n
+
+
+def by_gate(w: Any, order: Sequence[int], scale: Sequence[float], n: int, bias: Any = None) -> Any:
+    """A weight in pieces for products with n rows, (gates, pieces, I, columns): its gates in another order, scaled and turned.
+    With a bias, which is for a last column of ones beside the rows, I is one more."""
+    gates, width = len(order), w.shape[1]
+    size, used = len(w) // gates, width if bias is None else width + 1
+    columns = _columns(n, used, size)
+    out = aligned((gates, size // columns, used, columns), w.dtype)
+    parts = w.reshape(gates, -1, columns, width).transpose(0, 1, 3, 2)
+    for k, (j, part) in enumerate(zip(order, scale, strict=True)):
+        out[k, :, :width] = parts[j]
+        if bias is not None:
+            out[k, :, width] = bias.reshape(gates, -1, columns)[j]
+        if part != 1:
+            np.multiply(out[k], w.dtype.type(part), out=out[k])
     return out
 
 
-_SMALL = 1_000_000  # multiplications in a product that OpenBLAS does without copying
+def backwards(w: Any, gates: int, n: int) -> Any:
+    """A weight (gates H, P) in pieces for products of n rows of gradients with it, (1, pieces, gates H, columns), or where these
+    are not small or have a rest, (gates, pieces, H, columns) for products that are to be added."""
+    size = w.shape[1]
+    if _ROWS * len(w) * _COLUMNS < _SMALL and (size % _COLUMNS == 0 or size < _COLUMNS):
+        gates = 1
+    width = len(w) // gates
+    columns = _columns(n, width, size)
+    out = aligned((gates, size // columns, width, columns), w.dtype)
+    out[...] = w.reshape(gates, width, -1, columns).transpose(0, 2, 1, 3)
+    return out
 
 
-def _parts(n: int, width: int, size: int) -> int:
-    """Into how many parts to cut n rows, so that their products with a (width, size) matrix are small; 1 if that does not pay."""
-    for count in range(1, n // 16 + 1):
-        if n % count == 0 and n // count * width * size < _SMALL:
-            return count
-    return 1
+class Products:
+    """Products of rows x (n, I) with the matrices of gates, in pieces, written into the first rows of `out` (gates, most, H)."""
+
+    def __init__(self, weights: Any, out: Any):
+        self.weights, self.out = weights, out
+        self.plans: dict[int, tuple[Any, ...]] = {}
+
+    def __call__(self, x: Any) -> Any:
+        n = x.shape[-2]
+        out, cut, weights, pieces = self.plans.get(n) or self._plan(n)
+        if pieces is None:
+            for start, end, products in cut:
+                products(x[..., start:end, :])
+        else:
+            np.matmul(x if cut is None else x.reshape(x.shape[:-2] + cut), weights, out=pieces)
+        return out
+
+    def _plan(self, n: int) -> tuple[Any, ...]:
+        """For n rows: what is given back, how they are cut, the weights, and where the products with them are written. If no
+        divisor of n makes these small, the rows are cut into parts, each with products of its own."""
+        gates, pieces, width, columns = self.weights.shape
+        rows, out = _rows(n, width, columns), self.out[:, :n]
+        if n > 2 * _ROWS and _ROWS * width * columns < _SMALL <= rows * width * columns:
+            parts = [(k, min(k + 2 * _ROWS, n)) for k in range(0, n, 2 * _ROWS)]
+            plan = out, [(*part, Products(self.weights, out[:, slice(*part)])) for part in parts], None, None
+        elif rows == n:
+            plan = out, None, self.weights, out.reshape(gates, n, pieces, columns).transpose(0, 2, 1, 3)
+        else:
+            where = out.reshape(gates, n // rows, rows, pieces, columns).transpose(0, 3, 1, 2, 4)
+            plan = out, (n // rows, rows, width), self.weights[:, :, None], where
+        self.plans[n] = plan
+        return plan
+
+    def sum(self, d: Any, out: Any) -> Any:
+        """The sum over gates of the products of rows d, (n, gates H): in `out`, or where they are if all are one product."""
+        gates = len(self.weights)
+        if gates == 1:
+            return self(d)[0]
+        return np.add.reduce(self(d.reshape(len(d), gates, 1, -1).transpose(1, 2, 0, 3)), 0, out=out)
+
+
+def rows_of(x: Any, ones: bool = False) -> Any:
+    """The rows of x, (N, I); with `ones`, beside a last column of them, (N, I + 1)."""
+    n, width = prod(x.shape[:-1]), x.shape[-1]
+    if not ones:
+        return x if x.ndim == 2 else np.ascontiguousarray(x).reshape(n, width)
+    out = np.empty((*x.shape[:-1], width + 1), x.dtype)
+    out[..., :width] = x
+    out[..., width] = 1
+    return out.reshape(n, width + 1)
 
 
 def write_inputs(x: Any, weights: Any, sizes: Sequence[int], reverse: bool, out: Any) -> None:
-    """Write the part of the inputs in the gates of all steps into `out`, (T, gates, B, H)."""
-    t, n, (gates, width, size) = len(sizes), sizes[0], weights.shape
-    parts = _parts(n, width, size)
-    m = n // parts
-    if n == sizes[-1] and 1 << 14 < m * width * size < _SMALL:
-        x = x.reshape(t, parts, 1, m, width)
-        out = out.reshape(t, gates, parts, m, size).transpose(0, 2, 1, 3, 4)
-        np.matmul(x[::-1] if reverse else x, weights, out=out)
+    """Write the part of the inputs, rows x, in the gates of all steps into `out`, (T, gates, B, H). `weights` as of `by_gate`."""
+    t, n, (gates, pieces, width, columns) = len(sizes), sizes[0], weights.shape
+    m = _rows(n, width, columns)
+    if n == sizes[-1] and m * width * columns < _SMALL and m * width * columns * pieces > 1 << 14:
+        x = x.reshape(t, -1, m, width)
+        out = out.reshape(t, gates, -1, m, pieces, columns).transpose(1, 4, 0, 2, 3, 5)
+        np.matmul(x[::-1] if reverse else x, weights[:, :, None, None], out=out, order="C")  # a piece of the weights at a time
         return
-    rows = x.dot(weights.transpose(1, 0, 2).reshape(width, gates * size))
+    rows = x.dot(weights.transpose(2, 0, 1, 3).reshape(width, -1))
     for k, (row, n) in enumerate(zip(steps_of(rows, sizes, reverse), sizes, strict=True)):
-        out[k, :, :n] = row.reshape(n, gates, size).transpose(1, 0, 2)
+        out[k, :, :n] = row.reshape(n, gates, -1).transpose(1, 0, 2)
 
 
 def write_step(products: Any, biases: Any, order: Sequence[int], scale: Sequence[float], out: Any) -> None:
@@ -96,39 +173,6 @@ def write_step(products: Any, biases: Any, order: Sequence[int], scale: Sequence
     gates = total.reshape(len(total), len(order), -1).transpose(1, 0, 2)
     for k, j in enumerate(order):
         np.multiply(gates[j], out.dtype.type(scale[k]), out=out[k])
-
-
-class Products:
-    """Products of the states of each step with the matrices of the gates, and of the gradients of gates with them.
-
-    forward(h (n, P))           -> (gates, n, H), for weights (gates, P, H)
-    backward(d (gates, n, H))   -> (n, P), the sum over gates, for weights (gates, H, P)
-    Both write over what they gave before, or into `out`."""
-
-    def __init__(self, weights: Any, most: int):
-        self.weights = weights
-        self.gates, width, size = weights.shape
-        self.out = np.empty((self.gates, most, size), weights.dtype)
-        self.most, self.parts = most, _parts(most, width, size)
-        if self.parts > 1:
-            self.rows = most // self.parts
-            self.cut = self.out.reshape(self.gates, self.parts, self.rows, size)
-
-    def forward(self, h: Any) -> Any:
-        n = len(h)
-        if self.parts == 1 or n < self.most:
-            return np.matmul(h, self.weights, out=self.out if n == self.most else self.out[:, :n])
-        np.matmul(h.reshape(self.parts, 1, self.rows, h.shape[1]), self.weights, out=self.cut.transpose(1, 0, 2, 3))
-        return self.out
-
-    def backward(self, d: Any, out: Any) -> Any:
-        n = len(out)
-        if self.parts == 1 or n < self.most:
-            products = np.matmul(d, self.weights, out=self.out[:, :n])
-        else:
-            products = self.out
-            np.matmul(d.reshape(self.gates, self.parts, self.rows, d.shape[2]), self.weights[:, None], out=self.cut)
-        return np.add.reduce(products, 0, out=out)
 
 
 def bias_by_gate(b: Any, n: int, order: Sequence[int], scale: Sequence[float]) -> Any:

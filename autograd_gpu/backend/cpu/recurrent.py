@@ -11,11 +11,15 @@ NOTE [Fast recurrent steps]
     1. What is kept of a step are its gates, each a block of (B, H) that lies in one piece, in an order in which those that are
        treated alike are neighbours. For an LSTM `kept` is (T + 1, 5, B, H): the cell before the step, g, f, i, o; so
        f * c and i * g are one call, and the cell after it is the first block of the next step.
-    2. Weights are taken apart by gates too, (gates, P, H), and lie at multiples of 64 bytes: OpenBLAS multiplies matrices of
-       less than a million multiplications without copying them, one and a half times as fast as it does all gates in one.
-       The input's part of all steps is made in such pieces, or else in one product; the gradient of each weight is one.
+    2. OpenBLAS multiplies matrices of less than a million multiplications without copying them, half as fast again as others, and
+       from memory at multiples of 64 bytes. So weights are taken apart by gates, and these into pieces of 64 columns, and rows
+       too where that is not enough, the backward's likewise. Where no piece is small, as that of a single step, products are
+       whole. The gradient of each weight is one product over all steps.
     3. sigmoid(x) is (1 + tanh(x / 2)) / 2, and the halving is done to the weights: all gates take one call of tanh.
-    4. Sequences that have ended leave a part of the blocks unused, which is zero.
+    4. Biases are a last row of the input's weights, and the inputs have a last column of ones: adding them needs no pass.
+    5. Of the backward, what does not depend on later steps is made for several of them at once, as many as a cache holds.
+    6. Sequences that have ended leave a part of the blocks unused, which is zero.
+    7. `np.dot` copies a matrix that is some columns of another, which takes longer than the product; `np.matmul` does not.
 The gradient of x, a large product that the first layer of a network does not need, is left out with dx=False.
 """
 
@@ -27,16 +31,23 @@ from typing import Any
 import numpy as np
 
 from ..steps import added, before, ends, following, rows_before, sizes_of, steps_of
-from .gates import Products, arranged, bias_by_gate, by_gate, in_full_precision, write_inputs, write_step
+from .gates import (
+    Products,
+    aligned,
+    arranged,
+    backwards,
+    bias_by_gate,
+    by_gate,
+    in_full_precision,
+    rows_of,
+    write_inputs,
+    write_step,
+)
 from .reduce import _ones
 
 __all__ = ["gru_layer", "gru_layer_backward", "lstm_layer", "lstm_layer_backward", "rnn_layer", "rnn_layer_backward"]
 
 _ORDER = (2, 1, 0, 3)  # the gates of an LSTM as they are kept, g f i o, in PyTorch's i f g o
-
-
-def _rows(x: Any) -> Any:
-    return x if x.ndim == 2 else np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
 def _blocks(steps: Sequence[Any], count: int) -> list[Any]:
@@ -49,18 +60,20 @@ def _state_gradient(d: Any, y: Any, h0: Any, sizes: Sequence[int], reverse: bool
     """The gradient of w_hh: the sum over all steps of d, rows of gradients, times the states before them."""
     n = sizes[0]
     if n != sizes[-1]:
-        return d.T.dot(rows_before(np, steps_of(y, sizes, reverse), h0, sizes, reverse))
-    y = _rows(y)
+        return np.matmul(d.T, rows_before(np, steps_of(y, sizes, reverse), h0, sizes, reverse))
+    y = rows_of(y)
     later, earlier, first = (d[:-n], y[n:], d[-n:]) if reverse else (d[n:], y[: len(y) - n], d[:n])
-    out = later.T.dot(earlier)
+    out = np.matmul(later.T, earlier)
     if h0 is not None:
-        out += first.T.dot(h0)
+        out += np.matmul(first.T, h0)
     return out
 
 
 def _start(g: Any, n: int, size: int, dtype: Any) -> Any:
     """The gradient of the last states, to be written into."""
-    return np.zeros((n, size), dtype) if g is None else np.array(g, dtype, order="C")
+    out = aligned((n, size), dtype)
+    out[...] = 0 if g is None else g
+    return out
 
 
 def _sum(d: Any) -> Any:
@@ -76,20 +89,20 @@ def rnn_layer(
     x: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, h0: Any, *, relu: bool, sizes: Any = None, reverse: bool = False
 ) -> Any:
     """y and h_n of h = tanh(w_ih x + w_hh h + b_ih + b_hh), or of relu."""
-    sizes, rows = sizes_of(x, sizes, reverse), _rows(x)
+    sizes, rows = sizes_of(x, sizes, reverse), rows_of(x)
     y = rows.dot(w_ih.T)
     bias = added(b_ih, b_hh)
     if bias is not None:
         y += bias
     steps, last = steps_of(y, sizes, reverse), len(sizes) - 1
-    product = np.empty((max(sizes), len(w_hh)), y.dtype)
-    turned = w_hh.T if last == 0 else by_gate(w_hh, (0,), (1,))[0]
+    most = max(sizes)
+    products = None if last == 0 else Products(by_gate(w_hh, (0,), (1,), most), np.empty((1, most, len(w_hh)), y.dtype))
     h = None if h0 is None else h0[: sizes[0]]
     zero = np.zeros((), y.dtype)
     for k, n in enumerate(sizes):
         out = steps[k]
         if h is not None:
-            out += np.matmul(h, turned, out=product[:n])
+            np.add(out, h.dot(w_hh.T) if products is None else products(h)[0], out=out)
         if relu:
             np.maximum(out, zero, out=out)
         else:
@@ -105,24 +118,27 @@ def rnn_layer_backward(
     reverse: bool = False, dx: bool = True,
 ) -> Any:  # fmt: skip
     """The gradients of the inputs of `rnn_layer`, from those of y and h_n, None for one that is zero."""
-    sizes, rows = sizes_of(x, sizes, reverse), _rows(x)
+    sizes, rows = sizes_of(x, sizes, reverse), rows_of(x)
     slope = np.multiply(y, y) if not relu else np.greater(y, 0).astype(y.dtype)
-    d = _rows(slope if relu else np.subtract(1, slope, out=slope))
+    d = rows_of(slope if relu else np.subtract(1, slope, out=slope))
     steps = steps_of(d, sizes, reverse)
     gys = None if gy is None else steps_of(gy, sizes, reverse)
     dh = _start(gh, max(sizes), len(w_hh), y.dtype)
+    products = None if len(sizes) == 1 else Products(backwards(w_hh, 1, len(dh)), dh[None])
     for k in range(len(sizes) - 1, -1, -1):
         now = dh[: sizes[k]]
         if gys is not None:
             now += gys[k]
         out = steps[k]
         out *= now
-        if k or h0 is not None:
+        if products is None:
             np.matmul(out, w_hh, out=now)
+        elif k or h0 is not None:
+            products(out)
     total = _sum(d)
     return (
         d.dot(w_ih).reshape(x.shape) if dx else None,
-        d.T.dot(rows),
+        np.matmul(d.T, rows),
         _state_gradient(d, y, h0, sizes, reverse),
         None if b_ih is None else total,
         None if b_hh is None else total.copy(),
@@ -133,26 +149,27 @@ def rnn_layer_backward(
 # -- LSTM --------------------------------------------------------------------------------------------------------------------
 
 _HALVED = (1, 0.5, 0.5, 0.5)
-_FEW = 1 << 16  # elements that are treated at once; more would leave the cache
+_FEW = 1 << 15  # elements that are treated at once; more would leave the cache
 
 
-def _lstm_slopes(kept: Any, slopes: Any, through: Any, t: Any) -> None:
+def _lstm_slopes(kept: Any, slopes: Any, t: Any, room: Any) -> None:
     """What the gradients of some steps' gates are to be multiplied with, from (K + 1, 5, B, H) what is kept of them.
 
-    slopes    (K, 4, B, H), of g, f, i, o: the slope of the function, times what multiplies the gate: i, c before, g, tanh(c)
-    through   (K, B, H): the slope of h = o tanh(c) in c
-    t         (K, B, H): tanh(c)"""
-    now, one = kept[:-1], np.ones((), kept.dtype)
+    slopes   (K, 5, B, H), of i, f, g, o: the slope of the function, times what multiplies the gate: g, c before, i, tanh(c);
+             and that of h = o tanh(c) in c
+    t        (K, B, H): tanh(c)
+    room     (K, 2, B, H) to work in"""
+    now = kept[:-1]
+    g, sigmoids, i, o = now[:, 1], now[:, 2:4], now[:, 3], now[:, 4]
+    pair, of_g, h, through, one = slopes[:, 1::-1], slopes[:, 2], slopes[:, 3], slopes[:, 4], room[:, 0]
+    np.multiply(sigmoids, now[:, :2], out=pair)  # f c and i g, of which c is the sum
+    np.multiply(slopes[:, 0], g, out=of_g)
+    np.subtract(i, of_g, out=of_g)
+    np.subtract(pair, np.multiply(pair, sigmoids, out=room), out=pair)
     np.tanh(kept[1:, 0], out=t)
-    np.multiply(now[:, 1:], now[:, 1:], out=slopes)
-    np.subtract(now[:, 2:], slopes[:, 1:], out=slopes[:, 1:])
-    np.subtract(one, slopes[:, 0], out=slopes[:, 0])
-    np.multiply(slopes[:, 1:3], now[:, :2], out=slopes[:, 1:3])
-    np.multiply(slopes[:, 0], now[:, 3], out=slopes[:, 0])
-    np.multiply(slopes[:, 3], t, out=slopes[:, 3])
-    np.multiply(t, t, out=through)
-    np.subtract(one, through, out=through)
-    np.multiply(through, now[:, 4], out=through)
+    np.multiply(o, t, out=h)
+    np.subtract(o, np.multiply(h, t, out=one), out=through)
+    np.subtract(h, np.multiply(h, o, out=one), out=h)
 
 
 @in_full_precision
@@ -161,47 +178,45 @@ def lstm_layer(
 ) -> Any:
     """y, h_n, c_n and what is kept of c = f c + i g, h = o tanh(c), with i, f, o the sigmoids of their parts of
     w_ih x + w_hh h + b_ih + b_hh and g the tanh of its part. With w_hr, h is projected by it."""
-    sizes, rows, dtype = sizes_of(x, sizes, reverse), _rows(x), x.dtype
+    sizes, dtype = sizes_of(x, sizes, reverse), x.dtype
     count, most, size = len(sizes), max(sizes), len(w_ih) // 4
-    kept = (np.empty if sizes[0] == sizes[-1] else np.zeros)((count + 1, 5, most, size), dtype)
+    kept = aligned((count + 1, 5, most, size), dtype)
+    if sizes[0] != sizes[-1]:
+        kept[...] = 0
     kept[0, 0, : sizes[0]] = 0 if c0 is None else c0[: sizes[0]]
     kept[count, 1:] = 0  # behind the last step there are no gates: not what memory happens to hold
-    y = np.empty((len(rows), w_hh.shape[1]), dtype)
+    y = aligned((sum(sizes), w_hh.shape[1]), dtype)
     steps, cells = steps_of(y, sizes, reverse), []
-    h, bias, products = None, None, None
+    h, products, projection, pair = None, None, None, aligned((2, most, size), dtype)
     if count == 1:
-        write_step([(rows, w_ih), (h0, w_hh)], [b_ih, b_hh], _ORDER, _HALVED, kept[0, 1:])
+        write_step([(rows_of(x), w_ih), (h0, w_hh)], [b_ih, b_hh], _ORDER, _HALVED, kept[0, 1:])
     else:
-        write_inputs(rows, by_gate(w_ih, _ORDER, _HALVED), sizes, reverse, kept[:-1, 1:])
-        h, products = None if h0 is None else h0[: sizes[0]], Products(by_gate(w_hh, _ORDER, _HALVED), most)
-        bias = bias_by_gate(added(b_ih, b_hh), most, _ORDER, _HALVED)
-        if bias is not None and kept.size < _FEW and sizes[0] == sizes[-1]:
-            np.add(kept[:-1, 1:], bias, out=kept[:-1, 1:])
-            bias = None
-    projection = None if w_hr is None else by_gate(w_hr, (0,), (1,))[0]
-    pair, tanh_c = np.empty((2, most, size), dtype), np.empty((most, size), dtype)
+        bias = added(b_ih, b_hh)
+        write_inputs(rows_of(x, bias is not None), by_gate(w_ih, _ORDER, _HALVED, most, bias), sizes, reverse, kept[:-1, 1:])
+        h = None if h0 is None else h0[: sizes[0]]
+        products = Products(by_gate(w_hh, _ORDER, _HALVED, most), aligned((4, most, size), dtype))
+    if w_hr is not None:
+        projection = Products(by_gate(w_hr, (0,), (1,), most), np.empty((1, most, len(w_hr)), dtype))
     half = np.array(0.5, dtype)
     for k, n in enumerate(sizes):
-        now, q, t, b = kept[k], pair, tanh_c, bias
+        now, q, c, h_now = kept[k], pair, kept[k + 1, 0], steps[k]
         if n < most:
-            now, q, t, b = now[:, :n], q[:, :n], t[:n], None if bias is None else bias[:, :n]
+            now, q, c = now[:, :n], q[:, :n], c[:n]
         gates, sigmoids = now[1:], now[2:]
         if h is not None:
-            np.add(gates, products.forward(h), out=gates)
-        if b is not None:
-            np.add(gates, b, out=gates)
+            np.add(gates, products(h), out=gates)
         np.tanh(gates, out=gates)
         np.multiply(sigmoids, half, out=sigmoids)
         np.add(sigmoids, half, out=sigmoids)
         np.multiply(now[2:4], now[:2], out=q)
-        c = kept[k + 1, 0, :n]
-        cells.append(np.add(q[0], q[1], out=c))
+        q, t = q
+        cells.append(np.add(q, t, out=c))
         np.tanh(c, out=t)
-        h = steps[k]
+        h = h_now
         if projection is None:
             np.multiply(now[4], t, out=h)
         else:
-            np.matmul(np.multiply(now[4], t, out=t), projection, out=h)
+            h[...] = projection(np.multiply(now[4], t, out=t))[0]
         if k < count - 1 and sizes[k + 1] != n:
             h = following(np, h, h0, sizes[k + 1])
             if sizes[k + 1] > n:
@@ -215,16 +230,20 @@ def lstm_layer_backward(
     gc: Any, *, sizes: Any = None, reverse: bool = False, dx: bool = True,
 ) -> Any:  # fmt: skip
     """The gradients of the inputs of `lstm_layer`, from those of y, h_n and c_n, None for one that is zero."""
-    sizes, rows, dtype = sizes_of(x, sizes, reverse), _rows(x), x.dtype
+    sizes, rows, dtype = sizes_of(x, sizes, reverse), rows_of(x), x.dtype
     most, size = max(sizes), len(w_ih) // 4
-    d = np.empty((len(rows), 4 * size), dtype)
+    d = aligned((len(rows), 4 * size), dtype)
     steps = steps_of(d, sizes, reverse)
     parts = _blocks(steps, 4)
     gys = None if gy is None else steps_of(gy, sizes, reverse)
     count, block = len(sizes), min(len(sizes), _FEW // (4 * most * size) + 1)
-    products = None if count == 1 else Products(by_gate(w_hh, (0, 1, 2, 3)), most)
     dh_all, dc_all = _start(gh, most, w_hh.shape[1], dtype), _start(gc, most, size, dtype)
-    slopes, (throughs, ts) = np.empty((block, 4, most, size), dtype), np.empty((2, block, most, size), dtype)
+    products = None
+    if count > 1:
+        weights = backwards(w_hh, 4, most)
+        products = Products(weights, dh_all[None] if len(weights) == 1 else np.empty((4, *dh_all.shape), dtype))
+    room = aligned((8, block, most, size), dtype)
+    slopes, room, ts = room[:5].reshape(block, 5, most, size), room[5:7].reshape(block, 2, most, size), room[7]
     if w_hr is not None:
         dys, hidden = np.empty_like(y).reshape(len(rows), len(w_hr)), np.empty((len(rows), size), dtype)
         dy_steps, hidden_steps = steps_of(dys, sizes, reverse), steps_of(hidden, sizes, reverse)
@@ -232,11 +251,10 @@ def lstm_layer_backward(
     for k in range(count - 1, -1, -1):
         if k < start:
             start, end = max(0, k + 1 - block), k + 1
-            _lstm_slopes(kept[start : end + 1], slopes[: end - start], throughs[: end - start], ts[: end - start])
-        n, slope, u, part = sizes[k], slopes[k - start], throughs[k - start], parts[k]
-        dh, dc = dh_all, dc_all
+            _lstm_slopes(kept[start : end + 1], slopes[: end - start], ts[: end - start], room[: end - start])
+        n, slope, dh, dc = sizes[k], slopes[k - start], dh_all, dc_all
         if n < most:
-            slope, u, dh, dc = slope[:, :n], u[:n], dh[:n], dc[:n]
+            slope, dh, dc = slope[:, :n], dh[:n], dc[:n]
         if gys is not None:
             np.add(dh, gys[k], out=dh)
         dr = dh
@@ -244,28 +262,26 @@ def lstm_layer_backward(
             dy_steps[k][...] = dh
             np.multiply(kept[k, 4, :n], ts[k - start, :n], out=hidden_steps[k])
             dr = dh.dot(w_hr)
-        np.multiply(u, dr, out=u)
-        np.add(dc, u, out=dc)
+        np.multiply(slope[3:], dr, out=slope[3:])
+        np.add(dc, slope[4], out=dc)
         np.multiply(slope[:3], dc, out=slope[:3])
-        np.multiply(slope[3], dr, out=slope[3])
-        part[2::-1] = slope[:3]  # i f g from g f i
-        part[3] = slope[3]
+        parts[k][...] = slope[:4]
         if k or c0 is not None:
             np.multiply(dc, kept[k, 2, :n], out=dc)
         if count == 1:
             dh_all = None if h0 is None else d.dot(w_hh)
         elif k or h0 is not None:
-            products.backward(part, dh)
+            products.sum(steps[k], dh)
     total = None if b_ih is None and b_hh is None else _sum(d)
     return (
         d.dot(w_ih).reshape(x.shape) if dx else None,
-        d.T.dot(rows),
+        np.matmul(d.T, rows),
         _state_gradient(d, y, h0, sizes, reverse),
         None if b_ih is None else total,
         None if b_hh is None else total.copy(),
         None if h0 is None else dh_all,
         None if c0 is None else dc_all,
-        None if w_hr is None else dys.T.dot(hidden),
+        None if w_hr is None else np.matmul(dys.T, hidden),
     )
 
 
@@ -276,32 +292,26 @@ def lstm_layer_backward(
 def gru_layer(x: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, h0: Any, *, sizes: Any = None, reverse: bool = False) -> Any:
     """y, h_n and what is kept of h = n + z (h - n), with r, z the sigmoids of their parts of w_ih x + b_ih + q,
     q = w_hh h + b_hh, and n the tanh of its part of w_ih x + b_ih + r q. Kept are r, z, n and n's part of q: (T, 4, B, H)."""
-    sizes, rows, dtype = sizes_of(x, sizes, reverse), _rows(x), x.dtype
+    sizes, dtype = sizes_of(x, sizes, reverse), x.dtype
     count, most, size = len(sizes), max(sizes), len(w_ih) // 3
     order, halved = (0, 1, 2), (0.5, 0.5, 1)
     kept = (np.empty if sizes[0] == sizes[-1] else np.zeros)((count, 4, most, size), dtype)
-    y, p = np.empty((len(rows), size), dtype), np.empty((3, most, size), dtype)
-    steps, bias, bias_ih = steps_of(y, sizes, reverse), None, None
+    y, p = np.empty((sum(sizes), size), dtype), aligned((3, most, size), dtype)
+    steps, bias = steps_of(y, sizes, reverse), None
     if count == 1:
-        write_step([(rows, w_ih)], [b_ih], order, halved, kept[0, :3])
+        write_step([(rows_of(x), w_ih)], [b_ih], order, halved, kept[0, :3])
         write_step([(h0, w_hh)], [b_hh], order, halved, p)
     else:
-        write_inputs(rows, by_gate(w_ih, order, halved), sizes, reverse, kept[:, :3])
-        products = Products(by_gate(w_hh, order, halved), most)
-        bias, bias_ih = bias_by_gate(b_hh, most, order, halved), bias_by_gate(b_ih, most, order, halved)
-        if bias_ih is not None and kept.size < _FEW and sizes[0] == sizes[-1]:
-            np.add(kept[:, :3], bias_ih, out=kept[:, :3])
-            bias_ih = None
+        write_inputs(rows_of(x, b_ih is not None), by_gate(w_ih, order, halved, most, b_ih), sizes, reverse, kept[:, :3])
+        products, bias = Products(by_gate(w_hh, order, halved, most), p), bias_by_gate(b_hh, most, order, halved)
     half = np.array(0.5, dtype)
     h = np.zeros((sizes[0], size), dtype) if h0 is None else h0[: sizes[0]]
     for k, n in enumerate(sizes):
         now = kept[k] if n == most else kept[k, :, :n]
         if count > 1:
-            p = products.forward(h)
+            p = products(h)
         if bias is not None:
             np.add(p, bias[:, :n], out=p)
-        if bias_ih is not None:
-            np.add(now[:3], bias_ih[:, :n], out=now[:3])
         sigmoids, r, z, new, q = now[:2], now[0], now[1], now[2], now[3]
         np.add(sigmoids, p[:2], out=sigmoids)
         np.tanh(sigmoids, out=sigmoids)
@@ -325,16 +335,19 @@ def gru_layer_backward(
     reverse: bool = False, dx: bool = True,
 ) -> Any:  # fmt: skip
     """The gradients of the inputs of `gru_layer`, from those of y and h_n, None for one that is zero."""
-    sizes, rows, dtype = sizes_of(x, sizes, reverse), _rows(x), x.dtype
+    sizes, rows, dtype = sizes_of(x, sizes, reverse), rows_of(x), x.dtype
     most, size = max(sizes), len(w_ih) // 3
-    d = np.empty((len(rows), 4 * size), dtype)  # of n, r, z as the input has a part in them, and of q
+    d = aligned((len(rows), 4 * size), dtype)  # of n, r, z as the input has a part in them, and of q
     steps = steps_of(d, sizes, reverse)
     parts = _blocks(steps, 4)
     befores = before(np, steps_of(y, sizes, reverse), h0, sizes)
     gys = None if gy is None else steps_of(gy, sizes, reverse)
     dh_all, one = _start(gh, most, size, dtype), np.ones((), dtype)
     slope_all, t_all = np.empty((2, most, size), dtype), np.empty((most, size), dtype)
-    products = None if len(sizes) == 1 else Products(by_gate(w_hh, (0, 1, 2)), most)
+    products = None
+    if len(sizes) > 1:
+        weights = backwards(w_hh, 3, most)
+        products = Products(weights, np.empty((len(weights), most, size), dtype))
     for k in range(len(sizes) - 1, -1, -1):
         n = sizes[k]
         now, dh, t, slope, (dn, dr, dz, dq) = kept[k, :, :n], dh_all[:n], t_all[:n], slope_all[:, :n], parts[k]
@@ -359,13 +372,13 @@ def gru_layer_backward(
         np.multiply(t, q, out=t)
         np.multiply(t, slope[0], out=dr)
         if products is None:
-            np.add(dh, d[:, size:].dot(w_hh), out=dh)
+            np.add(dh, np.matmul(d[:, size:], w_hh), out=dh)
         elif k or h0 is not None:
-            np.add(dh, products.backward(parts[k][1:], t), out=dh)
+            np.add(dh, products.sum(steps[k][:, size:], t), out=dh)
     of_input, total, back = d[:, : 3 * size], _sum(d), (1, 2, 0)
     return (
-        of_input.dot(arranged(w_ih, (2, 0, 1))).reshape(x.shape) if dx else None,
-        arranged(of_input.T.dot(rows), back),
+        np.matmul(of_input, arranged(w_ih, (2, 0, 1))).reshape(x.shape) if dx else None,
+        arranged(np.matmul(of_input.T, rows), back),
         _state_gradient(d[:, size:], y, h0, sizes, reverse),
         None if b_ih is None else arranged(total[: 3 * size], back),
         None if b_hh is None else total[size:].copy(),
