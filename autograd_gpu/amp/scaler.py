@@ -16,6 +16,7 @@ from ..core.tensor import Tensor
 
 READY, UNSCALED, STEPPED = range(3)
 _log = logging.getLogger("autograd_gpu.amp")
+_used: weakref.WeakSet[GradScaler] = weakref.WeakSet()  # those that have scaled a loss
 
 
 class Overflow(NamedTuple):
@@ -110,6 +111,7 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
+            _used.add(self)
             self._losses.append(weakref.ref(outputs))
             if outputs.array.ndim == 0 and outputs.array.dtype.itemsize == 2:  # which may not hold the scale
                 outputs = outputs.float()
@@ -131,7 +133,7 @@ class GradScaler:
             raise RuntimeError("unscale_() is being called after step().")
         kinds: dict[tuple, list[Tensor]] = {}
         for group in optimizer.param_groups:
-            for p in group["params"]:
+            for p in dict.fromkeys(group["params"]):
                 if p.grad is not None:
                     if p.grad.array.dtype == float16:
                         raise ValueError("Attempting to unscale FP16 gradients.")
@@ -285,6 +287,16 @@ class GradScaler:
         if self._found:
             raise AssertionError("A GradScaler instance may only be pickled at the beginning of an iteration, or at the end.")
         return {**self.__dict__, "_losses": []}
+
+
+def scaler_of(nodes: Iterable[Node]) -> GradScaler | None:
+    """The scaler that has scaled, since its last update(), a loss that one of these nodes gave."""
+    known = {id(node) for node in nodes}
+    for scaler in list(_used):
+        losses = [ref() for ref in scaler._losses]
+        if any(loss is not None and id(loss.node) in known for loss in losses):
+            return scaler
+    return None
 
 
 def _on_host(array: Any) -> Any:

@@ -23,6 +23,7 @@ from threading import get_ident
 from typing import Any
 
 from .. import anomaly
+from ..amp.scaler import scaler_of
 from ..core.between import release, surround
 from ..core.tensor import Tensor
 from ..nn.module import Module
@@ -44,6 +45,10 @@ class Watch:
     def __init__(self, model: Module, optimizer: Any = None, every: int = 10, scaler: Any = None):
         if not isinstance(model, Module):
             raise TypeError(f"watch() takes a Module, not {type(model).__name__}")
+        if optimizer is not None and not hasattr(optimizer, "param_groups"):
+            raise TypeError(
+                f"watch() takes an optimizer beside the model, not {type(optimizer).__name__}: every=... for a number"
+            )
         if not isinstance(every, int) or every < 1:
             raise ValueError(f"every is a number of steps, at least 1, and got {every!r}")
         self.model, self.optimizer, self.every, self.scaler = model, optimizer, every, scaler
@@ -149,6 +154,8 @@ class Watch:
         if not self._step:
             self._begin(nodes)
         losses = anomaly.began_at()
+        if self.scaler is None:
+            self.scaler = scaler_of(nodes)
         found = run(roots, retain, create)
         scale = 1.0 if self.scaler is None else self.scaler.get_scale()
         for part in self._parts:
@@ -307,7 +314,7 @@ def watch(model: Module, optimizer: Any = None, every: int = 10, scaler: Any = N
     optimizer   asked for its learning rate, which the report then names
     every       1: look at each step in full, which is what finds the first line that gives NaN wherever it is. With 10 it
                 costs less than 3% of a step
-    scaler      the amp.GradScaler that the loss is multiplied by, if there is one
+    scaler      the amp.GradScaler that the loss is multiplied by, if there is one. It is noticed too if it is not given
 
     >>> import autograd_gpu as ag
     >>> from autograd_gpu import doctor, nn, optim

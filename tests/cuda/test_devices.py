@@ -64,6 +64,14 @@ MADE: dict[str, Callable[..., ag.Tensor]] = {
 }
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int64", "uint8"])
+def test_linspace_has_the_same_bits_everywhere(dtype: str):
+    for ends in ((0, 1), (0.1, 7.7), (9, 2)):
+        for n in (0, 1, 2, 7, 28, 65):
+            here, there = (ag.linspace(*ends, n, dtype=dtype, device=device).cpu().array for device in ("cpu", "cuda"))
+            assert here.dtype == there.dtype and here.tobytes() == there.tobytes()
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_tensors_are_made_where_they_are_wanted(name: str):
     made = []

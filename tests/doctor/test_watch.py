@@ -43,6 +43,14 @@ def run(model: nn.Module, steps: int, every: int = 10, lr: float = 0.1) -> docto
     return watching
 
 
+def test_lazy_modules_find_their_sizes_while_they_are_watched():
+    model = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 2))
+    with doctor.watch(model, every=1):
+        for _ in range(3):
+            model(ag.randn(16, 4)).square().mean().backward()
+    assert type(model[0]) is nn.Linear and model[0].in_features == 4 and "forward" not in vars(model[0])
+
+
 # -- the numbers -----------------------------------------------------------------------------------------------------------
 
 
@@ -228,13 +236,16 @@ def test_what_another_thread_trains_is_no_step() -> None:
     assert watching.record().steps == 3
 
 
+@pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("scale", [2.0**12, 2.0**26])
-def test_a_scaled_loss(scale: float) -> None:
-    """Gradients are what they would be without the scale, and a step that the scaler leaves out is no trouble."""
+def test_a_scaled_loss(scale: float, given: bool) -> None:
+    """Gradients are what they would be without the scale, and a step that the scaler leaves out is no trouble. The scaler is
+    noticed if it is not given."""
     model = small()
     optimizer = optim.SGD(model.parameters(), lr=0.01)
     scaler = ag.amp.GradScaler("cpu", init_scale=scale)
-    with doctor.watch(model, optimizer, scaler=scaler) as watching:
+    ag.amp.GradScaler("cpu").scale(ag.ones((), requires_grad=True))  # another, of something else
+    with doctor.watch(model, optimizer, scaler=scaler if given else None) as watching:
         for _ in range(60):
             optimizer.zero_grad()
             with ag.autocast("cpu", dtype=ag.float16):
@@ -243,6 +254,11 @@ def test_a_scaled_loss(scale: float) -> None:
             scaler.step(optimizer)
             scaler.update()
     assert watching.report().healthy and scaler.get_scale() < 2.0**26
+
+
+def test_a_number_is_no_optimizer() -> None:
+    with pytest.raises(TypeError, match="not int"):
+        doctor.watch(small(), 3)
 
 
 def test_a_report_of_nothing() -> None:
