@@ -16,7 +16,6 @@ import numpy as np
 
 import autograd_gpu as ag
 
-
 PERIOD = (1 << 20) + 7  # numbers that the host draws; they are repeated on the card, for drawing all takes longer than measuring
 
 
