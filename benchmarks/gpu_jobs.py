@@ -1,7 +1,7 @@
 """The work that gpu_bench.py gives each contender, written once over the names that this package and PyTorch share.
 
 A job says how many bytes must be read and written at least, or how many multiplications and additions there are, and makes ready
-what is then timed. It is made ready for one contender after the other, so that few of its arrays are there at a time.
+what is then timed.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class Job:
     by_cupy: Callable[[Any], Callable[[], Any]] | None = None
     peer: bool = True
 
-    def contenders(self, dtype: str, torch: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-        """Each contender and what it does, made ready when it is its turn."""
+    def contenders(self, dtype: str, torch: Any) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+        """Each contender, and what makes ready what it does."""
         ours = Library("autograd_gpu", ag, dtype)
-        yield ours.name, self.prepare(ours)
+        yield ours.name, lambda: self.prepare(ours)
         if self.by_cupy is not None:
-            yield "cupy", self.by_cupy(ours)
+            yield "cupy", lambda: self.by_cupy(ours)
         if torch is not None and self.peer:
-            yield "torch", self.prepare(Library("torch", torch, dtype))
+            yield "torch", lambda: self.prepare(Library("torch", torch, dtype))
 
 
 def forward(f: Callable, inputs: Callable[[Library], list]) -> Callable:
