@@ -110,8 +110,8 @@ def processes(most: int) -> int:
 def noted(child: Watched, what: str, left_out: list[str]) -> None:
     """Say what a child's end cost."""
     left_out += [f"{item}: {why}" for item, why in child.lost]
-    if not child.whole and child.status is not None:
-        left_out.append(f"{what}: ended with status {child.status} before all was done: {child.printed[-1000:]}")
+    if not child.whole:
+        left_out.append(f"{what}: {child.why} before all was done; printed last: {child.printed[-1000:].strip() or 'nothing'}")
 
 
 # -- tests -------------------------------------------------------------------------------------------------------------------
@@ -187,6 +187,7 @@ class Checked:
 
     def __init__(self, name: str, command: list[str], options: argparse.Namespace, parts: int):
         self.name = name
+        self.planned = 0
         self.launched: list[str] = []
         self.failed: list[str] = []
         self.kernels: set[str] = set()
@@ -196,6 +197,7 @@ class Checked:
         self.children = [Watched([*launches, f"--part={k}/{parts}"], self.heard, patience) for k in range(parts)]
 
     def heard(self, line: dict[str, Any]) -> None:
+        self.planned += line.get("planned", 0)
         if "end" not in line:
             return
         self.kernels.update(line["kernels"])
@@ -211,8 +213,8 @@ class Checked:
         reported = re.findall(r"^=========.*$", printed, re.M)
         lost = [f"{item}: {why}" for child in self.children for item, why in child.lost]
         whole = all(child.whole for child in self.children)
-        section = {"complete": whole, "errors": sum(errors), "summaries": len(errors), "launched": self.launched}
-        section |= {"failed": self.failed, "lost": lost, "kernels": sorted(self.kernels)}
+        section = {"complete": whole, "errors": sum(errors), "summaries": len(errors), "planned": self.planned}
+        section |= {"launched": self.launched, "failed": self.failed, "lost": lost, "kernels": sorted(self.kernels)}
         statuses = [child.status for child in self.children]
         if any(errors) or self.failed or lost or any(statuses):
             section["reported"], section["printed"] = reported[:200], printed[-3000:]
@@ -233,19 +235,27 @@ def checked(options: argparse.Namespace, left_out: list[str], save: Save) -> Non
         left_out.append("compute-sanitizer is not installed: kernels were launched without it")
     else:
         tools = {name: [program, "--tool", name, "--error-exitcode", "9"] for name in ("memcheck", "racecheck")}
-    checkers = [Checked(name, tool, options, 1 if options.small else processes(4)) for name, tool in tools.items()]
+    checkers: list[Checked] = []
 
     def progress() -> None:
         sections = {checker.name: checker.section() for checker in checkers}
         save(sections | {"exit_status": max(section["exit_status"] for section in sections.values())})
 
-    try:
-        run_all([child for checker in checkers for child in checker.children], ends, progress)
-    finally:
-        for checker in checkers:
-            for child in checker.children:
-                noted(child, checker.name, left_out)
-        progress()
+    def watch(tools: dict[str, list[str]]) -> None:
+        new = [Checked(name, tool, options, 1 if options.small else processes(4)) for name, tool in tools.items()]
+        checkers.extend(new)
+        try:
+            run_all([child for checker in new for child in checker.children], ends, progress)
+        finally:
+            for checker in new:
+                for child in checker.children:
+                    noted(child, checker.name, left_out)
+            progress()
+
+    watch(tools)
+    if not any(checker.launched for checker in checkers) and program is not None and time.monotonic() < ends:
+        left_out.append("compute-sanitizer let no kernel run: they were launched without it")
+        watch({"no checker": []})
     save({"complete": all(child.whole for checker in checkers for child in checker.children)})
 
 

@@ -276,7 +276,10 @@ def launch(log: Log, small: bool, part: int, parts: int) -> None:
         return prepare(name, *rest)
 
     loader._launcher = noted
-    for name, run in list(launches(small))[part::parts]:
+    mine = list(launches(small))[part::parts]
+    if not log.begun:
+        log.write(planned=len(mine))
+    for name, run in mine:
         if name in log.begun:
             continue
         log.write(begin=name)

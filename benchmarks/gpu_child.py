@@ -56,6 +56,7 @@ class Watched:
 
     lost     (item, what happened) of those that were begun and never ended
     whole    whether a child said that all is done
+    why      how the last child ended
     printed  what the children wrote to their output, the end of it
     status   the exit status of the last child; None while it runs, or if it had to be ended"""
 
@@ -68,7 +69,7 @@ class Watched:
         self.lost: list[tuple[str, str]] = []
         self.whole = self.done = False
         self.status: int | None = None
-        self.printed = ""
+        self.printed = self.why = ""
         self.open: dict[str, None] = {}  # items that were begun and have not ended, in order
         self.starts = self.begun = self.begun_before = 0
         self.process: subprocess.Popen | None = None
@@ -120,6 +121,7 @@ class Watched:
             self._read()
             self.process = None
         self._lose(why)
+        self.why = why
         if self.output.exists():
             self.printed = self.output.read_text(errors="replace")
         self.folder.cleanup()

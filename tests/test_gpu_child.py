@@ -106,3 +106,69 @@ def test_no_child_is_left_behind_by_an_interruption(module: ModuleType):
         module.run_all([child], time.monotonic() + 60, interrupt)
     assert process.poll() is not None
     assert child.lost == [("hang", "interrupted")] and ended(lines) == ["a"]
+
+
+SUITE = """
+import pytest, time
+@pytest.fixture
+def cuda_device(): pass
+def test_on_the_host(): pass
+def test_on_the_device(cuda_device): pass
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_fails(device): assert device == "cpu", "not here"
+@pytest.mark.skip
+def test_skipped(): pass
+def test_teardown(broken): pass
+@pytest.fixture
+def broken():
+    yield
+    raise ValueError("late")
+def test_hangs(): time.sleep(60)
+def test_never_reached(): pass
+"""
+
+
+def test_what_became_of_each_test_outlives_an_interrupted_run(module: ModuleType, tmp_path: Path):
+    (tmp_path / "test_it.py").write_text(SUITE)
+    (tmp_path / "test_broken.py").write_text("import no_such_module")
+    lines: list[dict[str, Any]] = []
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "gpu_pytest", "-p", "no:cacheprovider", "-c", "/dev/null"]
+    command += [f"--rootdir={tmp_path}", "--continue-on-collection-errors", str(tmp_path)]
+    child = module.Watched(command, lines.append, 60, PYTHONPATH=str(FILE.parent), PYTEST_ADDOPTS="", SHARD="0/1")
+
+    def heard(line: dict[str, Any]) -> None:
+        lines.append(line)
+        if line.get("begin", "").endswith("test_hangs"):
+            child.patience = 1
+
+    child.on_line = heard
+    module.run_all([child], time.monotonic() + 60)
+    found = {line["end"].rpartition("::")[2]: line for line in lines if "end" in line}
+    assert list(found)[:2] == ["test_on_the_device", "test_fails[cuda]"]  # time may be up before the host's
+    outcomes = {name: line["outcome"] for name, line in found.items()}
+    assert outcomes.pop("test_never_reached") == "passed"  # by the second process
+    assert outcomes == {
+        "test_on_the_device": "passed",
+        "test_fails[cuda]": "failed",
+        "test_on_the_host": "passed",
+        "test_fails[cpu]": "passed",
+        "test_skipped": "skipped",
+        "test_teardown": "failed",
+    }
+    assert "not here" in found["test_fails[cuda]"]["message"] and "late" in found["test_teardown"]["message"]
+    assert [(item.rpartition("::")[2], why) for item, why in child.lost] == [("test_hangs", "no sign of life for 1 s")]
+    assert [line["collected"] for line in lines if "collected" in line] == [8] and child.whole
+    assert any("test_broken.py was not collected" in line.get("failed", "") for line in lines)
+
+
+def test_tests_are_dealt_out(module: ModuleType, tmp_path: Path):
+    (tmp_path / "test_it.py").write_text("import pytest\n@pytest.mark.parametrize('k', range(7))\ndef test(k): pass")
+    lines: list[dict[str, Any]] = []
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "gpu_pytest", "-p", "no:cacheprovider", "-c", "/dev/null"]
+    command += [f"--rootdir={tmp_path}", str(tmp_path)]
+    children = [
+        module.Watched(command, lines.append, 60, PYTHONPATH=str(FILE.parent), PYTEST_ADDOPTS="", SHARD=f"{k}/3") for k in range(3)
+    ]
+    module.run_all(children, time.monotonic() + 60)
+    assert sorted(ended(lines)) == [f"test_it.py::test[{k}]" for k in range(7)] and all(child.whole for child in children)
+    assert sorted(line["collected"] for line in lines if "collected" in line) == [2, 2, 3]
