@@ -126,7 +126,7 @@ def suite(options: argparse.Namespace, left_out: list[str], save: Save) -> None:
     parts = 2 if options.small else processes(12)
     counts = {"collected": 0, "on_device": 0}
     ended: dict[str, dict[str, Any]] = {}
-    chosen = ["tests/cuda/test_gemm.py"] if options.small else ["tests"]
+    chosen = ["tests/cuda/test_pinning.py", "tests/cuda/test_prefetch.py"] if options.small else ["tests"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.emulated_cuda.plugin", "-p", "gpu_pytest", "--cuda=real"]
     command += ["-p", "no:cacheprovider", "-p", "no:xdist", "--continue-on-collection-errors", *chosen]
 

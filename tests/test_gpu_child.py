@@ -167,7 +167,8 @@ def test_tests_are_dealt_out(module: ModuleType, tmp_path: Path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "gpu_pytest", "-p", "no:cacheprovider", "-c", "/dev/null"]
     command += [f"--rootdir={tmp_path}", str(tmp_path)]
     children = [
-        module.Watched(command, lines.append, 60, PYTHONPATH=str(FILE.parent), PYTEST_ADDOPTS="", SHARD=f"{k}/3") for k in range(3)
+        module.Watched(command, lines.append, 60, PYTHONPATH=str(FILE.parent), PYTEST_ADDOPTS="", SHARD=f"{k}/3")
+        for k in range(3)
     ]
     module.run_all(children, time.monotonic() + 60)
     assert sorted(ended(lines)) == [f"test_it.py::test[{k}]" for k in range(7)] and all(child.whole for child in children)
