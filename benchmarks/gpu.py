@@ -160,17 +160,8 @@ def suite(options: argparse.Namespace, left_out: list[str], save: Save) -> None:
         if len(ended) < counts["collected"]:
             left_out.append(f"{counts['collected'] - len(ended)} of {counts['collected']} tests were not done")
         progress()
-    save(
-        {
-            "complete": all(child.whole for child in children),
-            "exit_status": int(not all(c.whole for c in children) or failed(ended)),
-        }
-    )
-
-
-def failed(ended: dict[str, dict[str, Any]]) -> bool:
-    """Whether a test failed."""
-    return any(line.get("outcome") == "failed" for line in ended.values())
+    whole = all(child.whole for child in children)
+    save({"complete": whole} | ({} if whole else {"exit_status": 1}))
 
 
 # -- kernels under NVIDIA's checkers -----------------------------------------------------------------------------------------
@@ -268,11 +259,15 @@ def bench(options: argparse.Namespace, left_out: list[str], save: Save) -> None:
     sections: dict[str, list] = {}
     begun: set[str] = set()
     planned: list[str] = []
+    failures: list[str] = []
 
     def heard(line: dict[str, Any]) -> None:
         planned.extend(line.get("planned", ()))
         left_out.extend(line[key] for key in ("left_out", "failed") if key in line)
+        failures.extend(line[key] for key in ("failed",) if key in line)
         begun.add(line.get("begin", ""))
+        if "precision" in line:
+            save({"precision": line["precision"]})
         if "row" in line:
             sections.setdefault(line["section"], []).append(line["row"])
             save(sections | {"summary": summary(sections)})
@@ -287,7 +282,8 @@ def bench(options: argparse.Namespace, left_out: list[str], save: Save) -> None:
         if late:
             left_out.append(f"{len(late)} of {len(planned)} rows came too late: see not_measured")
         save({"not_measured": late})
-    save({"complete": child.whole, "exit_status": int(not begun - {""})})
+    failures += [item for item, why in child.lost if "in time" not in why]
+    save({"complete": child.whole, "exit_status": int(bool(failures) or not begun - {""})})
 
 
 def summary(sections: dict[str, list]) -> dict[str, Any]:
@@ -351,7 +347,7 @@ def main() -> int:
     try:
         STAGES[options.stage](options, left_out, save)
     except BaseException as error:  # what was measured before is kept
-        save({"failed": f"{type(error).__name__}: {error}"})
+        save({"stopped": f"{type(error).__name__}: {error}", "exit_status": 1})
         raise
     if left_out:
         print(f"{options.stage}: left out:", *left_out[:20], sep="\n  ")

@@ -65,7 +65,7 @@ def copy_rate(n: int) -> float:
     x = cupy.zeros(n, np.uint8)
     y = cupy.empty_like(x)
     took = timed({"copy": Contender(lambda: y.data.copy_from_device_async(x.data, n))}, _raise, 0.1)
-    return round(2 * n / max(took["copy"]["device_ms"], 1e-6) / 1e6, 1)
+    return round(2 * n / max(took["copy"]["device_ms"], 1e-6) / 1e6, 4)
 
 
 def _raise(who: str, error: Exception) -> None:
@@ -98,7 +98,7 @@ def kernel(shape: tuple[int, ...], dtype: str, job: Job, failed: Failed) -> dict
     if not job.flops:
         row["in_l2"] = size <= second_cache()
         row["copy_gb_s"] = copy_rate(size)
-        if "gb_s" in row.get("autograd_gpu", {}):
+        if "gb_s" in row.get("autograd_gpu", {}) and row["copy_gb_s"]:
             row["share_of_copy"] = round(row["autograd_gpu"]["gb_s"] / row["copy_gb_s"], 3)
     return row
 
@@ -177,7 +177,7 @@ def step(name: str, failed: Failed) -> dict[str, Any]:
             contenders[who] = make()
         except Exception as error:
             failed(who, error)
-    return {"step": name, **timed(contenders, failed, 1.0, 10)}  # more than ten would not fit into the device's queue
+    return {"step": name, **timed(contenders, failed, 1.0, 5)}  # more than five may not fit into the device's queue
 
 
 def rate(n: int, failed: Failed) -> dict[str, Any]:
@@ -213,6 +213,17 @@ def rows(small: bool) -> Iterator[Row]:
 # -- the child's side --------------------------------------------------------------------------------------------------------
 
 
+def precision() -> dict[str, Any]:
+    """What float32 means to each contender: only where it is float32 for all are their times of the same work."""
+    found: dict[str, Any] = {"autograd_gpu allow_tf32": gemm.allow_tf32[0]}
+    if (torch := torch_on_card()) is not None:
+        found["torch matmul allow_tf32"] = torch.backends.cuda.matmul.allow_tf32
+        found["torch cudnn allow_tf32"] = torch.backends.cudnn.allow_tf32
+    if (jax := jax_on_card()) is not None:
+        found["jax_default_matmul_precision"] = jax.config.jax_default_matmul_precision
+    return found
+
+
 def lost() -> bool:
     """Whether the device answers no more in this process, as after an illegal address: all that follows would fail."""
     try:
@@ -226,6 +237,7 @@ def measure(log: Log, small: bool) -> None:
     """Every row that no earlier child began, a line of the log each. A contender that raises is left out of its row."""
     if not log.begun:
         log.write(planned=[name for _, name, _ in rows(small)])
+        log.write(precision=precision())
         for name, found in (("PyTorch", torch_on_card), ("JAX", jax_on_card)):
             if found() is None:
                 log.write(left_out=f"{name} does not see the card")

@@ -27,7 +27,8 @@ def rank(item: pytest.Item) -> int:
         return 2
     given = getattr(item, "callspec", None)
     values = [] if given is None else list(given.params.values())
-    return 0 if "cuda" in values or "cuda_device" in getattr(item, "fixturenames", ()) else 1
+    on_device = any(isinstance(value, str) and value.startswith("cuda") for value in values)
+    return 0 if on_device or "cuda_device" in getattr(item, "fixturenames", ()) else 1
 
 
 @pytest.hookimpl(trylast=True)

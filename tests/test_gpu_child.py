@@ -110,6 +110,7 @@ def test_no_child_is_left_behind_by_an_interruption(module: ModuleType):
 
 SUITE = """
 import pytest, time
+import numpy as np
 @pytest.fixture
 def cuda_device(): pass
 def test_on_the_host(): pass
@@ -118,6 +119,8 @@ def test_on_the_device(cuda_device): pass
 def test_fails(device): assert device == "cpu", "not here"
 @pytest.mark.skip
 def test_skipped(): pass
+@pytest.mark.parametrize("value", [np.arange(3)])
+def test_of_an_array(value): pass
 def test_teardown(broken): pass
 @pytest.fixture
 def broken():
@@ -153,11 +156,12 @@ def test_what_became_of_each_test_outlives_an_interrupted_run(module: ModuleType
         "test_on_the_host": "passed",
         "test_fails[cpu]": "passed",
         "test_skipped": "skipped",
+        "test_of_an_array[value0]": "passed",
         "test_teardown": "failed",
     }
     assert "not here" in found["test_fails[cuda]"]["message"] and "late" in found["test_teardown"]["message"]
     assert [(item.rpartition("::")[2], why) for item, why in child.lost] == [("test_hangs", "no sign of life for 1 s")]
-    assert [line["collected"] for line in lines if "collected" in line] == [8] and child.whole
+    assert [line["collected"] for line in lines if "collected" in line] == [9] and child.whole
     assert any("test_broken.py was not collected" in line.get("failed", "") for line in lines)
 
 
