@@ -38,7 +38,7 @@ for place in (ROOT, ROOT / "benchmarks"):  # a checkout need not be installed
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
 
-from gpu_child import Watched, run_all  # noqa: E402
+from gpu_child import STOPPED, Watched, run_all  # noqa: E402
 
 from autograd_gpu import cuda  # noqa: E402
 from autograd_gpu.backend import kernels as loader  # noqa: E402
@@ -50,15 +50,20 @@ class Results:
     """The file that results go into: a section a stage, each written at once and kept when a later stage fails."""
 
     def __init__(self, folder: Path):
-        name = re.sub(r"[^a-z0-9]+", "-", cuda.get_device_name().lower()).strip("-")
+        self.card, self.versions = card(), versions()  # once: later the driver may not answer
+        name = re.sub(r"[^a-z0-9]+", "-", self.card["name"].lower()).strip("-")
         self.path = folder / f"{name}.json"
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, stage: str, section: dict[str, Any]) -> None:
         """Put a section in the place of an older one, in a file that is never half written."""
-        everything = json.loads(self.path.read_text()) if self.path.exists() else {}
-        everything["card"] = card()
-        everything[stage] = {"measured": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "versions": versions(), **section}
+        try:
+            everything = json.loads(self.path.read_text())
+        except (FileNotFoundError, ValueError):
+            everything = {}
+        everything["card"] = self.card
+        measured = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+        everything[stage] = {"measured": measured, "versions": self.versions, **section}
         with tempfile.NamedTemporaryFile("w", dir=self.path.parent, suffix=".tmp", delete=False) as file:
             json.dump(everything, file, indent=1, sort_keys=True)
             file.write("\n")
@@ -140,7 +145,7 @@ def suite(options: argparse.Namespace, left_out: list[str], save: Save) -> None:
 
     def progress() -> None:
         failures = [line for line in ended.values() if line.get("outcome") == "failed"]
-        failures += [{"end": item, "message": why} for child in children for item, why in child.lost if "in time" not in why]
+        failures += [{"end": item, "message": why} for child in children for item, why in child.lost if why not in STOPPED]
         of = {kind: sum(line.get("outcome") == kind for line in ended.values()) for kind in ("passed", "skipped")}
         section = {"seconds": round(time.monotonic() - started, 1), "processes": parts, "command": command[1:]}
         section |= {**counts, "tests": len(ended), "failed": len(failures), **of}
@@ -282,7 +287,7 @@ def bench(options: argparse.Namespace, left_out: list[str], save: Save) -> None:
         if late:
             left_out.append(f"{len(late)} of {len(planned)} rows came too late: see not_measured")
         save({"not_measured": late})
-    failures += [item for item, why in child.lost if "in time" not in why]
+    failures += [item for item, why in child.lost if why not in STOPPED]
     save({"complete": child.whole, "exit_status": int(bool(failures) or not begun - {""})})
 
 

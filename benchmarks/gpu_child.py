@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+INTERRUPTED, LATE = STOPPED = ("interrupted", "not done in time")  # why work was ended that may have been going well
 PAUSE = 0.05  # seconds between two looks at a log
 
 
@@ -164,11 +165,11 @@ class Watched:
 def run_all(children: list[Watched], ends: float, now_and_then: Callable[[], None] = lambda: None) -> None:
     """Run children side by side until their work is over or `ends` (of time.monotonic) has come; leave none behind, whatever
     interrupts this. Calls now_and_then() every two seconds."""
-    why, called = "interrupted", time.monotonic()
+    why, called = INTERRUPTED, time.monotonic()
     try:
         while not all([child.tick() for child in children]):
             if time.monotonic() > ends:
-                why = "not done in time"
+                why = LATE
                 break
             if time.monotonic() - called > 2:
                 now_and_then()

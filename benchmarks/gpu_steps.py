@@ -156,6 +156,7 @@ def difference(lib: Any, name: str, optimizer: str, steps: int, **options: Any) 
     return worst
 
 
+# Adam divides a gradient by its own size, so that where it is nearly zero rounding decides; SGD shows the rounding as it is
 OPTIMIZERS: dict[str, dict[str, Any]] = {"Adam": {}, "SGD": {"lr": 0.05, "momentum": 0.9}}
 
 

@@ -158,6 +158,34 @@ def test_what_raises_is_left_out_and_the_rest_is_measured(bench: Any, tmp_path: 
     assert lines[-1] == {"finished": True}
 
 
+def test_what_a_checker_watches_takes_its_memory_from_no_pool(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import cupy
+
+    reserved: list[int] = []
+
+    def run() -> None:
+        pool = cupy.get_default_memory_pool()
+        before = pool.used_bytes()
+        x = cupy.zeros(1000, "f4")
+        reserved.append(pool.used_bytes() - before)
+        del x
+
+    monkeypatch.setattr(bench, "launches", lambda small: iter([("first", run), ("second", bench.ag.tensor)]))
+    monkeypatch.setattr(bench.loader, "_launcher", bench.loader._launcher)
+    (tmp_path / "log").touch()
+    log = bench.Log(tmp_path / "log")
+    allocator = cupy.cuda.get_allocator()
+    try:
+        bench.launch(log, True, 0, 1)
+    finally:
+        cupy.cuda.set_allocator(allocator)
+        log.file.close()
+    assert reserved == [0]
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert lines[0] == {"planned": 2} and lines[-1] == {"finished": True}
+    assert [("failed" in line) for line in lines if "end" in line] == [False, True]
+
+
 def test_rows_stand_beside_those_of_a_peer(bench: Any, monkeypatch: pytest.MonkeyPatch):
     import autograd_gpu
 
