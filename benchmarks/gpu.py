@@ -178,6 +178,9 @@ def sanitizer() -> str | None:
     return shutil.which("compute-sanitizer", path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, places)]))
 
 
+QUIET = re.compile(r"========= (COMPUTE-SANITIZER|\w+ SUMMARY: 0 )|=========\s*$")  # lines of a checker that found nothing
+
+
 class Checked:
     """What one checker says of the kernels, which are launched in several processes."""
 
@@ -206,19 +209,21 @@ class Checked:
         """What is known by now."""
         printed = "\n".join(child.printed for child in self.children)
         errors = [int(a or b) for a, b in re.findall(r"ERROR SUMMARY: (\d+)|RACECHECK SUMMARY: (\d+)", printed)]
-        reported = re.findall(r"^=========.*$", printed, re.M)
+        reported = [line for line in re.findall(r"^=========.*$", printed, re.M) if not QUIET.match(line)]
         lost = [f"{item}: {why}" for child in self.children for item, why in child.lost]
+        died = any(why not in STOPPED for child in self.children for _, why in child.lost)
         whole = all(child.whole for child in self.children)
         section = {"complete": whole, "errors": sum(errors), "summaries": len(errors), "planned": self.planned}
         section |= {"launched": self.launched, "failed": self.failed, "lost": lost, "kernels": sorted(self.kernels)}
         statuses = [child.status for child in self.children]
-        if any(errors) or self.failed or lost or any(statuses):
+        bad = any(errors) or any(statuses) or bool(self.failed or reported or died)
+        if bad or lost:
             section["reported"], section["printed"] = reported[:200], printed[-3000:]
         if whole:
             known = {name.partition("<")[0] for name in self.kernels}
             every = [f"{file}: {name}" for file in loader.files() for name in loader.templates(file)]
             section["not launched"] = [name for name in every if name not in known]
-        section["exit_status"] = 0 if whole and not any(errors) and not self.failed and not any(statuses) else 1
+        section["exit_status"] = int(bad or not whole)
         return section
 
 
@@ -231,6 +236,7 @@ def checked(options: argparse.Namespace, left_out: list[str], save: Save) -> Non
         left_out.append("compute-sanitizer is not installed: kernels were launched without it")
     else:
         tools = {name: [program, "--tool", name, "--error-exitcode", "9"] for name in ("memcheck", "racecheck")}
+        tools["memcheck"] += ["--report-api-errors", "no"]  # CuPy asks for what a driver may not have; its own errors are raised
     checkers: list[Checked] = []
 
     def progress() -> None:

@@ -19,7 +19,7 @@ KERNELS = {"activation", "attention", "embedding", "norm", "optim", "pool", "ran
 
 
 CHECKERS = {
-    "works": 'shift 4; "$@"; code=$?; echo "========= ERROR SUMMARY: 0 errors"; exit $code',
+    "works": 'until [[ $1 == */python* ]]; do shift; done; "$@"; code=$?; echo "========= ERROR SUMMARY: 0 errors"; exit $code',
     "hangs": "sleep 300",
     "refuses": "echo 'Device not supported'; exit 1",
 }
@@ -115,6 +115,40 @@ def test_the_interpreter_is_the_one_that_has_the_device(tmp_path: Path, cuda_mod
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "emulated-cuda-device.json").read_text())["memory"]["network"] == "64-32-10"  # the small one
+
+
+FOUND = "========= Invalid __global__ read of size 4 bytes"
+
+
+@pytest.mark.parametrize(
+    "printed, lost, launched, status",
+    [
+        (["========= COMPUTE-SANITIZER", "=========", "========= ERROR SUMMARY: 0 errors"], None, {}, 0),
+        (["========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)"], None, {}, 0),
+        ([FOUND, "========= ERROR SUMMARY: 3 errors"], None, {}, 1),
+        ([FOUND], "the process ended with status 139", {}, 1),  # no summary of a process that was lost
+        ([], "no sign of life for 50 s", {}, 1),
+        ([], None, {"failed": "CUDARuntimeError: an illegal address"}, 1),
+    ],
+)
+def test_what_a_checker_finds_is_told(printed: list[str], lost: str | None, launched: dict[str, str], status: int, bench: Any):
+    import argparse
+
+    import gpu
+
+    checker = gpu.Checked("memcheck", [], argparse.Namespace(small=True, seconds=10), 1)
+    (child,) = checker.children
+    child.on_line({"planned": 2})
+    child.on_line({"end": "softmax", "kernels": ["softmax.cu: softmax_forward<float,false>"]} | launched)
+    child.whole, child.status, child.printed = True, 0, "\n".join(printed)
+    child.lost = [] if lost is None else [("relu", lost)]
+    section = checker.section()
+    assert section["exit_status"] == status and section["complete"]
+    assert (
+        section["launched"] == ([] if launched else ["softmax"]) and "softmax.cu: softmax_forward" not in section["not launched"]
+    )
+    assert status == 0 or FOUND not in printed or section["reported"][0] == FOUND
+    child.folder.cleanup()
 
 
 @pytest.fixture
