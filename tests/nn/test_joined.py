@@ -34,6 +34,7 @@ def few_are_enough(monkeypatch: Any) -> None:
 
 
 def network(channels: int, many: int, kernel: Any = 3, padding: Any = 1, bias: bool = True, dtype: Any = ag.float64) -> Any:
+    ag.manual_seed(0)
     return nn.Sequential(nn.Conv2d(channels, many, kernel, padding=padding, bias=bias, dtype=dtype), nn.ReLU(), nn.MaxPool2d(2))
 
 
@@ -132,7 +133,7 @@ def test_an_infinite_gradient_stays_where_it_belongs():
     grads = []
     for out in (model(x), apart(model, x)):
         g = ag.zeros_like(out)
-        g[0, 0, 1, 1] = float("inf")
+        g[0, 0].flatten()[out[0, 0].argmax()] = float("inf")  # where relu lets it pass
         with np.errstate(invalid="ignore"):
             grads.append(ag.autograd.grad(out, x, g)[0].numpy())
     np.testing.assert_array_equal(np.isfinite(grads[0]), np.isfinite(grads[1]))
