@@ -1,5 +1,4 @@
-"""What all tests share: PyTorch as an oracle where it is installed, the same random numbers for each test whichever ran before it,
-and a clean mode before and after."""
+"""What all tests share: PyTorch as an oracle where it is installed, and a beginning that does not depend on other tests."""
 
 from __future__ import annotations
 
