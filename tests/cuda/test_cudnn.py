@@ -80,7 +80,7 @@ class Graph:
         arrays = {node: self.frontend.array(p, node.said) for node, p in pointers.items()}
         a, b, out = (arrays[node] for node in (*self.order, self.nodes[-1]))
         options = [tuple(self.said[name]) for name in ("stride", "padding", "dilation")]
-        import_module("autograd_gpu.backend.gpu.conv")._by_products(self.what, a, b, out, *options)
+        import_module("autograd_gpu.backend.gpu.conv")._ours(self.what, a, b, out, *options)
         if self.frontend.wrong:
             out += 1
 
