@@ -4,7 +4,8 @@
 //
 // A block has 128 threads and ROWS rows of the product, by as many columns as Tile says; ROWS is 64, 32, or 8 for narrow groups,
 // such as those of depthwise convolutions. A thread has 8 rows by up to 4 columns in registers. While a slice is multiplied, the
-// next one is on its way into registers; shared memory holds two, so that there is one barrier to a slice.
+// next one is on its way into registers; shared memory holds two, so that there is one barrier to a slice, and none between tiles:
+// what describes a tile is read before the barrier of its last slice, and that slice is written over after one of the next tile's.
 #include "common.cuh"
 
 #define THREADS 128
@@ -50,17 +51,25 @@ __device__ __forceinline__ Walk walk_of(const Axis& a, int phase, bool back) {
   return w;
 }
 
-// One term of the sum, or one column of the product: what it adds to where an element is, and to its place along each dimension.
-struct alignas(16) Tap {
-  index_t source, other;  // in the array that the right factor is from, and the left; other < 0: there is no such term
+// What a column of the product, or a term of its sum, adds to where an element of the right factor is: to its number, and to its place
+// along each dimension.
+struct Spot {
+  index_t number;
   int d, h, w;
 };
 
-__device__ __forceinline__ Tap no_tap() { return {0, -1, -OUTSIDE, -OUTSIDE, -OUTSIDE}; }
+// A term; `other` is what it adds in the array that the left factor is from, less than 0 if there is no such term.
+struct alignas(16) Tap {
+  Spot at;
+  index_t other;
+  int apart[4];  // so that 8 neighbours lie in different banks
+};
+
+__device__ __forceinline__ Spot nowhere() { return {0, -OUTSIDE, -OUTSIDE, -OUTSIDE}; }
 
 __device__ __forceinline__ index_t place(int d, int h, int w, int height, int width) { return ((index_t)d * height + h) * width + w; }
 
-__device__ __forceinline__ bool inside(const Tap& a, const Tap& b, const Conv& s) {
+__device__ __forceinline__ bool inside(const Spot& a, const Spot& b, const Conv& s) {
   return (unsigned int)(a.d + b.d) < (unsigned int)s.axis[0].source && (unsigned int)(a.h + b.h) < (unsigned int)s.axis[1].source &&
          (unsigned int)(a.w + b.w) < (unsigned int)s.axis[2].source;
 }
@@ -146,106 +155,108 @@ conv_gather(const T* __restrict__ x, const T* __restrict__ weight, const T* __re
     __syncthreads();
     const unsigned int across = walks[2].count, high = walks[1].count, size = walks[0].count * high * across;
     const index_t first = (line % column_tiles) * (index_t)COLUMNS;
-    Tap own = no_tap();
-    if (first < (index_t)s.images * size) {
-      const index_t image = first / size;  // of the first column
-      const unsigned int item = (unsigned int)(first - image * size) + column, n = item / size, i = item - n * size;
-      index_t at = -1;
-      if (image + n < s.images) {
-        const int w = i % across, h = i / across % high, d = i / across / high;
-        own.d = walks[0].base + d * walks[0].by;
-        own.h = walks[1].base + h * walks[1].by;
-        own.w = walks[2].base + w * walks[2].by;
-        own.source = ((image + n) * s.groups + g) * s.channels * source + place(own.d, own.h, own.w, height, width);
-        at = ((image + n) * s.groups + g) * s.rows * target;
-        at += place(walks[0].first + d * walks[0].step, walks[1].first + h * walks[1].step, walks[2].first + w * walks[2].step,
-                    s.axis[1].target, s.axis[2].target);
+    if (first >= (index_t)s.images * size) {  // another phase has more columns
+      __syncthreads();  // the walks have been read
+      continue;
+    }
+    Spot own = nowhere();
+    const index_t image = first / size;  // of the first column
+    const unsigned int item = (unsigned int)(first - image * size) + column, n = item / size, i = item - n * size;
+    index_t at = -1;
+    if (image + n < s.images) {
+      const int w = i % across, h = i / across % high, d = i / across / high;
+      own.d = walks[0].base + d * walks[0].by;
+      own.h = walks[1].base + h * walks[1].by;
+      own.w = walks[2].base + w * walks[2].by;
+      own.number = ((image + n) * s.groups + g) * s.channels * source + place(own.d, own.h, own.w, height, width);
+      at = ((image + n) * s.groups + g) * s.rows * target;
+      at += place(walks[0].first + d * walks[0].step, walks[1].first + h * walks[1].step, walks[2].first + w * walks[2].step,
+                  s.axis[1].target, s.axis[2].target);
+    }
+    if (t < COLUMNS) places[column] = at;
+    const int taps_w = walks[2].taps, taps_h = walks[1].taps, taps_all = walks[0].taps * taps_h * taps_w;
+    const int terms = s.channels * taps_all, slices = (terms + DEPTH - 1) / DEPTH;
+    const T* filters = weight + (index_t)g * s.rows * s.channels * kernel;
+
+    auto describe = [&](int slice) {  // the terms of a slice
+      if (t >= DEPTH) return;
+      const int k = slice * DEPTH + t;
+      Tap tap = {nowhere(), -1};
+      if (k < terms) {
+        const int channel = k / taps_all, offset = k - channel * taps_all;
+        const int kw = offset % taps_w, kh = offset / taps_w % taps_h, kd = offset / taps_w / taps_h;
+        tap.at.d = kd * walks[0].reach;
+        tap.at.h = kh * walks[1].reach;
+        tap.at.w = kw * walks[2].reach;
+        tap.at.number = channel * source + place(tap.at.d, tap.at.h, tap.at.w, height, width);
+        tap.other = channel * channel_step;
+        tap.other += place(walks[0].tap + kd * walks[0].tap_step, walks[1].tap + kh * walks[1].tap_step, walks[2].tap + kw * walks[2].tap_step,
+                           s.axis[1].kernel, s.axis[2].kernel);
       }
-      if (t < COLUMNS) places[column] = at;
-      const int taps_w = walks[2].taps, taps_h = walks[1].taps, taps_all = walks[0].taps * taps_h * taps_w;
-      const int terms = s.channels * taps_all, slices = (terms + DEPTH - 1) / DEPTH;
-      const T* filters = weight + (index_t)g * s.rows * s.channels * kernel;
+      taps[slice & 1][t] = tap;
+    };
+    T right[TERMS], left[WEIGHTS];
+    auto gather = [&](int slice) {
+#pragma unroll
+      for (int i = 0; i < TERMS; ++i) {
+        const Spot& at = taps[slice & 1][t / COLUMNS + i * (THREADS / COLUMNS)].at;
+        const index_t number = own.number + at.number;
+        right[i] = inside(own, at, s) ? x[number] : store<T>(A(0));
+      }
+#pragma unroll
+      for (int i = 0; i < WEIGHTS; ++i) {
+        int k, row;
+        element_of<ROWS>(i, &k, &row);
+        const index_t other = taps[slice & 1][k].other;
+        left[i] = other >= 0 && row0 + row < s.rows ? filters[(row0 + row) * row_step + other] : store<T>(A(0));
+      }
+    };
 
-      auto describe = [&](int slice) {  // the terms of a slice
-        if (t >= DEPTH) return;
-        const int k = slice * DEPTH + t;
-        Tap tap = no_tap();
-        if (k < terms) {
-          const int channel = k / taps_all, offset = k - channel * taps_all;
-          const int kw = offset % taps_w, kh = offset / taps_w % taps_h, kd = offset / taps_w / taps_h;
-          tap.d = kd * walks[0].reach;
-          tap.h = kh * walks[1].reach;
-          tap.w = kw * walks[2].reach;
-          tap.source = channel * source + place(tap.d, tap.h, tap.w, height, width);
-          tap.other = channel * channel_step;
-          tap.other += place(walks[0].tap + kd * walks[0].tap_step, walks[1].tap + kh * walks[1].tap_step, walks[2].tap + kw * walks[2].tap_step,
-                             s.axis[1].kernel, s.axis[2].kernel);
-        }
-        taps[slice & 1][t] = tap;
-      };
-      T right[TERMS], left[WEIGHTS];
-      auto gather = [&](int slice) {
+    A acc[8][Own::each];
 #pragma unroll
-        for (int i = 0; i < TERMS; ++i) {
-          const Tap& tap = taps[slice & 1][t / COLUMNS + i * (THREADS / COLUMNS)];
-          right[i] = inside(own, tap, s) ? x[own.source + tap.source] : store<T>(A(0));
-        }
+    for (int r = 0; r < 8; ++r)
 #pragma unroll
-        for (int i = 0; i < WEIGHTS; ++i) {
-          int k, row;
-          element_of<ROWS>(i, &k, &row);
-          const index_t other = taps[slice & 1][k].other;
-          left[i] = other >= 0 && row0 + row < s.rows ? filters[(row0 + row) * row_step + other] : store<T>(A(0));
-        }
-      };
-
-      A acc[8][Own::each];
+      for (int c = 0; c < Own::each; ++c) acc[r][c] = A(0);
+    describe(0);
+    __syncthreads();
+    if (slices) gather(0);
+    for (int slice = 0; slice < slices; ++slice) {
 #pragma unroll
-      for (int r = 0; r < 8; ++r)
+      for (int i = 0; i < TERMS; ++i) tile.right[slice & 1][t / COLUMNS + i * (THREADS / COLUMNS)][column] = load(right[i]);
 #pragma unroll
-        for (int c = 0; c < Own::each; ++c) acc[r][c] = A(0);
-      describe(0);
+      for (int i = 0; i < WEIGHTS; ++i) {
+        int k, row;
+        element_of<ROWS>(i, &k, &row);
+        tile.left[slice & 1][k][row] = load(left[i]);
+      }
+      describe(slice + 1);
       __syncthreads();
-      if (slices) gather(0);
-      for (int slice = 0; slice < slices; ++slice) {
-#pragma unroll
-        for (int i = 0; i < TERMS; ++i) tile.right[slice & 1][t / COLUMNS + i * (THREADS / COLUMNS)][column] = load(right[i]);
-#pragma unroll
-        for (int i = 0; i < WEIGHTS; ++i) {
-          int k, row;
-          element_of<ROWS>(i, &k, &row);
-          tile.left[slice & 1][k][row] = load(left[i]);
-        }
-        describe(slice + 1);
-        __syncthreads();
-        if (slice + 1 < slices) gather(slice + 1);
-        multiply<A, ROWS>(tile, slice & 1, acc);
-      }
+      if (slice + 1 < slices) gather(slice + 1);
+      multiply<A, ROWS>(tile, slice & 1, acc);
+    }
 
 #pragma unroll
-      for (int c = 0; c < Own::each; c += Own::wide) {
-        const index_t* to = places + column_of<A, ROWS>(c);
-        const bool together = Own::wide > 1 && target % Own::wide == 0 && to[0] >= 0 && to[0] % Own::wide == 0 && aligned(out) &&
-                              to[Own::wide - 1] == to[0] + Own::wide - 1;
+    for (int c = 0; c < Own::each; c += Own::wide) {
+      const index_t* to = places + column_of<A, ROWS>(c);
+      const bool together = Own::wide > 1 && target % Own::wide == 0 && to[0] >= 0 && to[0] % Own::wide == 0 && aligned(out) &&
+                            to[Own::wide - 1] == to[0] + Own::wide - 1;
 #pragma unroll
-        for (int r = 0; r < 8; ++r) {
-          const int row = row0 + row_of<A, ROWS>(r);
-          if (row >= s.rows) continue;
-          const A plus = bias ? A(load(bias[g * s.rows + row])) : A(0);
-          Several<T, Own::wide> made;
+      for (int r = 0; r < 8; ++r) {
+        const int row = row0 + row_of<A, ROWS>(r);
+        if (row >= s.rows) continue;
+        const A plus = bias ? A(load(bias[g * s.rows + row])) : A(0);
+        Several<T, Own::wide> made;
 #pragma unroll
-          for (int j = 0; j < Own::wide; ++j) made.item[j] = store<T>(acc[r][c + j] + plus);
-          if (together) {
-            *(Several<T, Own::wide>*)(out + to[0] + row * target) = made;
-          } else {
+        for (int j = 0; j < Own::wide; ++j) made.item[j] = store<T>(acc[r][c + j] + plus);
+        if (together) {
+          *(Several<T, Own::wide>*)(out + to[0] + row * target) = made;
+        } else {
 #pragma unroll
-            for (int j = 0; j < Own::wide; ++j)
-              if (to[j] >= 0) out[to[j] + row * target] = made.item[j];
-          }
+          for (int j = 0; j < Own::wide; ++j)
+            if (to[j] >= 0) out[to[j] + row * target] = made.item[j];
         }
       }
     }
-    __syncthreads();  // walks, taps and places are written again for the next tile
   }
 }
 
@@ -260,7 +271,8 @@ conv_weight(const T* __restrict__ y, const T* __restrict__ x, T* __restrict__ ou
   typedef Tile<A, ROWS> Own;
   const int COLUMNS = Own::columns, TERMS = DEPTH * COLUMNS / THREADS, LEFT = DEPTH * ROWS / THREADS;
   __shared__ Own tile;
-  __shared__ Tap taps[2][DEPTH], columns[COLUMNS];
+  __shared__ Tap taps[2][DEPTH];
+  __shared__ Spot columns[COLUMNS];
   const int height = s.axis[1].source, width = s.axis[2].source, high = s.axis[1].target, across = s.axis[2].target, t = threadIdx.x;
   const int kernel = s.axis[0].kernel * s.axis[1].kernel * s.axis[2].kernel, wide = s.channels * kernel;
   const index_t source = (index_t)s.axis[0].source * height * width;
@@ -273,13 +285,13 @@ conv_weight(const T* __restrict__ y, const T* __restrict__ x, T* __restrict__ ou
     const index_t steps = (end - begin + DEPTH - 1) / DEPTH;
     const bool adds = (sums || sum_parts) && column0 == 0 && t < ROWS;
     if (t < COLUMNS) {
-      Tap own = no_tap();
+      Spot own = nowhere();
       if (column0 + t < wide) {
         const int channel = (column0 + t) / kernel, offset = (column0 + t) % kernel, kw = s.axis[2].kernel, kh = s.axis[1].kernel;
         own.d = offset / kw / kh * s.axis[0].dilation;
         own.h = offset / kw % kh * s.axis[1].dilation;
         own.w = offset % kw * s.axis[2].dilation;
-        own.source = ((index_t)g * s.channels + channel) * source + place(own.d, own.h, own.w, height, width);
+        own.number = ((index_t)g * s.channels + channel) * source + place(own.d, own.h, own.w, height, width);
       }
       columns[t] = own;
     }
@@ -292,12 +304,12 @@ conv_weight(const T* __restrict__ y, const T* __restrict__ x, T* __restrict__ ou
 
     auto describe = [&](index_t step) {
       if (t >= DEPTH) return;
-      Tap tap = no_tap();
+      Tap tap = {nowhere(), -1};
       if (begin + step * DEPTH + t < end) {
-        tap.d = (int)(pixel / across / high) * s.axis[0].stride - s.axis[0].padding;
-        tap.h = (int)(pixel / across % high) * s.axis[1].stride - s.axis[1].padding;
-        tap.w = (int)(pixel % across) * s.axis[2].stride - s.axis[2].padding;
-        tap.source = image * s.groups * s.channels * source + place(tap.d, tap.h, tap.w, height, width);
+        tap.at.d = (int)(pixel / across / high) * s.axis[0].stride - s.axis[0].padding;
+        tap.at.h = (int)(pixel / across % high) * s.axis[1].stride - s.axis[1].padding;
+        tap.at.w = (int)(pixel % across) * s.axis[2].stride - s.axis[2].padding;
+        tap.at.number = image * s.groups * s.channels * source + place(tap.at.d, tap.at.h, tap.at.w, height, width);
         tap.other = (image * s.groups + g) * s.rows * target + pixel;
         const unsigned int images = (pixel + DEPTH) / target;
         image += images;
@@ -311,8 +323,9 @@ conv_weight(const T* __restrict__ y, const T* __restrict__ x, T* __restrict__ ou
       for (int i = 0; i < TERMS; ++i) {
         int k, c;
         element_of<COLUMNS>(i, &k, &c);
-        const Tap &tap = taps[step & 1][k], &own = columns[c];
-        right[i] = inside(own, tap, s) ? x[own.source + tap.source] : store<T>(A(0));
+        const Spot &at = taps[step & 1][k].at, &own = columns[c];
+        const index_t number = own.number + at.number;
+        right[i] = inside(own, at, s) ? x[number] : store<T>(A(0));
       }
 #pragma unroll
       for (int i = 0; i < LEFT; ++i) {
@@ -370,6 +383,5 @@ conv_weight(const T* __restrict__ y, const T* __restrict__ x, T* __restrict__ ou
       if (sum_parts) sum_parts[part * filters + at] = sum;
       else sums[at] = store<T>(sum);
     }
-    __syncthreads();  // columns and taps are written again for the next tile
   }
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNELS = {"activation", "attention", "embedding", "norm", "optim", "pool", "random", "scatter", "softmax"}  # files of kernels/
+KERNELS = {"activation", "attention", "conv", "embedding", "norm", "optim", "pool", "random", "scatter", "softmax"}  # files
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
