@@ -76,12 +76,12 @@ def same(ours: list[Any], theirs: list[np.ndarray], dtype: Any) -> None:
         np.testing.assert_allclose(found, wanted, rtol=0, atol=DIGITS[dtype] * (1 + np.abs(wanted).max(initial=0)))
 
 
-@pytest.mark.parametrize("products", [False, True], ids=["kernels", "products"])
-@pytest.mark.parametrize(
-    ("name", "dtype"),
-    [*((name, "f4") for name in LINES), *((n, t) for n in ("groups", "long sum") for t in DIGITS if t != "f4")],
-    ids=str,
-)
+OTHERS = [("groups", t) for t in DIGITS if t != "f4"] + [("long sum", "f2")]
+WORDS = [(name, t, False) for name, t in [*((name, "f4") for name in LINES), *OTHERS]]
+WORDS += [(name, "f4", True) for name in LINES] + [("groups", "f2", True), ("long sum", "f2", True)]
+
+
+@pytest.mark.parametrize(("name", "dtype", "products"), WORDS, ids=str)
 def test_words_are_the_cpus(name: str, dtype: Any, products: bool, conv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import cupy
 
