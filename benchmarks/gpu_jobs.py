@@ -240,14 +240,19 @@ def image_jobs(n: int, channels: int, size: int, dtype: str) -> Iterator[Job]:
     yield from pair("group_norm", lambda lib, x, w, b: lib.F.group_norm(x, groups, w, b), normalized, 2 * moved, 3 * moved)
     for name, places in (("max_pool2d", prod(shape) / 4), ("avg_pool2d", 0)):  # a byte says where a maximum was
         yield from pair(name, lambda lib, x, name=name: getattr(lib.F, name)(x, 2), x, 1.25 * moved, 1.25 * moved + places)
-    yield from pair(
-        "conv2d 3x3",
-        lambda lib, x, w, b: lib.F.conv2d(x, w, b, padding=1),
-        lambda lib: [lib.tensor(*shape), lib.tensor(channels, channels, 3, 3, seed=1), lib.tensor(channels, seed=2)],
-        0,
-        1,
-        flops=2 * 9 * n * channels**2 * size**2,
-    )
+    for name, stride, groups in (("conv2d 3x3", 1, 1), ("conv2d 3x3, stride 2", 2, 1), ("depthwise conv2d 3x3", 1, channels)):
+        yield from pair(
+            name,
+            lambda lib, x, w, b, s=stride, g=groups: lib.F.conv2d(x, w, b, padding=1, stride=s, groups=g),
+            lambda lib, g=groups: [
+                lib.tensor(*shape),
+                lib.tensor(channels, channels // g, 3, 3, seed=1),
+                lib.tensor(channels, seed=2),
+            ],
+            0,
+            1,
+            flops=2 * 9 * n * channels**2 * size**2 / stride**2 / groups,
+        )
 
 
 def attention_jobs(batch: int, heads: int, length: int, size: int, dtype: str) -> Iterator[Job]:

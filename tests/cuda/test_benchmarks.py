@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNELS = {"activation", "attention", "embedding", "norm", "optim", "pool", "random", "scatter", "softmax"}  # files of kernels/
+KERNELS = {"activation", "attention", "conv", "embedding", "norm", "optim", "pool", "random", "scatter", "softmax"}  # files
 
 
 CHECKERS = {

@@ -80,7 +80,7 @@ class Graph:
         arrays = {node: self.frontend.array(p, node.said) for node, p in pointers.items()}
         a, b, out = (arrays[node] for node in (*self.order, self.nodes[-1]))
         options = [tuple(self.said[name]) for name in ("stride", "padding", "dilation")]
-        import_module("autograd_gpu.backend.gpu.conv")._by_products(self.what, a, b, out, *options)
+        import_module("autograd_gpu.backend.gpu.conv")._ours(self.what, a, b, out, *options)
         if self.frontend.wrong:
             out += 1
 
@@ -202,7 +202,7 @@ def right(made: list[Any]) -> None:
         np.testing.assert_allclose(ours, theirs, 1e-4, 1e-4)
 
 
-def test_what_has_no_plan_is_computed_by_products(frontend: Any) -> None:
+def test_what_has_no_plan_is_computed_by_our_kernels(frontend: Any) -> None:
     frontend.unsupported = True
     right(arrays())
     built = len(frontend.graphs)
@@ -227,7 +227,7 @@ def test_it_is_not_asked_if_not_wanted(frontend: Any, monkeypatch: pytest.Monkey
 
 
 def test_gradients_without_it_are_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """First and second order through the ops, by products of matrices."""
+    """First and second order through the ops, by our kernels."""
     monkeypatch.setattr(cudnn, "_convolutions", lambda device: None)
     found = []
     for device in ("cpu", "cuda"):

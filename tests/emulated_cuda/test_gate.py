@@ -23,8 +23,9 @@ SPILLED_DOUBLE = 64
 OCCUPANCY = 0.5
 """At least this share of a multiprocessor's threads, at the launch bounds of the kernel, unless the table below says less."""
 
-# attention keeps tiles in shared memory and in registers
+# attention and convolutions keep tiles in shared memory and in registers
 LEAST = {"attention_forward": 0.12, "attention_backward_kv": 0.06, "attention_backward_q": 0.06}
+LEAST |= {"conv_gather": 0.18, "conv_weight": 0.12}
 
 
 def jobs() -> list[gate.Job]:

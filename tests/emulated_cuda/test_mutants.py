@@ -30,7 +30,7 @@ class Mutant:
 
 COMMON, ACTIVATION, SOFTMAX, NORM = "common.cuh", "activation.cu", "softmax.cu", "norm.cu"
 OPTIM, RANDOM, CAST, EMBEDDING, REDUCE = "optim.cu", "random.cu", "cast.cu", "embedding.cu", "reduce.cu"
-SCATTER, POOL, ATTENTION = "scatter.cu", "pool.cu", "attention.cu"
+SCATTER, POOL, ATTENTION, CONV = "scatter.cu", "pool.cu", "attention.cu", "conv.cu"
 END = "begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k]"
 
 MUTANTS = [
@@ -217,6 +217,54 @@ MUTANTS = [
         "s.keys",
         survives="keys that no query of the tile sees add nothing: slower, not wrong",
     ),
+    # conv.cu
+    Mutant(CONV, "conv_forward", "other >= 0 && row0 + row < s.rows ? filters", "other >= 0 ? filters"),
+    Mutant(CONV, "conv_forward", "other >= 0 && row0 + row < s.rows ? filters", "row0 + row < s.rows ? filters"),
+    Mutant(CONV, "conv_forward", "(unsigned int)(a.h + b.h) < (unsigned int)s.axis[1].source &&", ""),
+    Mutant(CONV, "conv_forward", "if (image + n < s.images) {", "{"),
+    Mutant(CONV, "conv_forward", "    __syncthreads();\n    const unsigned int across", "    const unsigned int across"),
+    Mutant(CONV, "conv_forward", "describe(0);\n    __syncthreads();", "describe(0);"),
+    Mutant(CONV, "conv_forward", "describe(slice + 1);\n      __syncthreads();", "describe(slice + 1);"),
+    Mutant(CONV, "conv_back", "__syncthreads();  // the walks", "// the walks"),
+    Mutant(CONV, "conv_forward", "tile.left[slice & 1][k][row]", "tile.left[0][k][row]"),
+    Mutant(CONV, "conv_forward", "taps[slice & 1][t] = tap", "taps[0][t] = tap"),
+    Mutant(CONV, "conv_forward", "left[2][DEPTH][ROWS + 4]", "left[2][DEPTH][ROWS + 3]"),
+    Mutant(CONV, "conv_forward", "r / Own::tall * Own::over", "r / Own::tall * Own::beside"),
+    Mutant(CONV, "conv_forward", "Own::wide > 1 && target % Own::wide == 0", "Own::wide > 1"),
+    Mutant(CONV, "conv_back", "to[0] % Own::wide == 0 && ", ""),
+    Mutant(CONV, "conv_forward", "aligned(out) &&", ""),
+    Mutant(CONV, "conv_forward", "if (row >= s.rows) continue;", ""),
+    Mutant(CONV, "conv_forward", "if (to[j] >= 0) out", "out"),
+    Mutant(CONV, "conv_forward", "acc[r][c + j] + plus", "acc[r][c + j]"),
+    Mutant(CONV, "conv_forward", "number += gridDim.x", "number += 7"),
+    Mutant(CONV, "conv_forward", "if (k < terms) {", "{"),
+    Mutant(CONV, "conv_back", "to[Own::wide - 1] == to[0] + Own::wide - 1", "true"),
+    Mutant(CONV, "conv_back", "w.count = w.first < a.target ?", "w.count = true ?"),
+    Mutant(CONV, "conv_back", "w.tap < w.tap_step && w.tap < a.kernel", "w.tap < a.kernel"),
+    Mutant(CONV, "conv_back", "w.tap < w.tap_step && w.tap < a.kernel", "w.tap < w.tap_step"),
+    Mutant(CONV, "conv_back", "(phase - a.padding) % a.stride + a.stride)", "(phase - a.padding) % a.stride)"),
+    Mutant(CONV, "conv_back", "-(a.dilation / common)", "-a.dilation"),
+    Mutant(CONV, "conv_back", "w.tap_step = a.stride / common", "w.tap_step = a.stride"),
+    Mutant(CONV, "conv_back", "phase / unit %", "phase %"),
+    Mutant(
+        CONV,
+        "conv_forward",
+        "if (slice + 1 < slices) gather(slice + 1);",
+        "gather(slice + 1);",
+        survives="what lies behind the last term is described as nothing, and nothing is read: slower, not wrong",
+    ),
+    Mutant(CONV, "conv_weight", "begin + slices * DEPTH < all ? begin + slices * DEPTH : all", "begin + slices * DEPTH"),
+    Mutant(CONV, "conv_weight", "if (begin + step * DEPTH + t < end) {", "{"),
+    Mutant(CONV, "conv_weight", "pixel += DEPTH - images * target", "pixel += DEPTH"),
+    Mutant(CONV, "conv_weight", "image += images", "image += 0"),
+    Mutant(CONV, "conv_weight", "describe(step + 1);\n      __syncthreads();", "describe(step + 1);"),
+    Mutant(CONV, "conv_weight", "other >= 0 && row0 + row < s.rows ? y", "other >= 0 ? y"),
+    Mutant(CONV, "conv_weight", "if (row >= s.rows || column >= wide) continue;", "if (column >= wide) continue;"),
+    Mutant(CONV, "conv_weight", "if (row >= s.rows || column >= wide) continue;", "if (row >= s.rows) continue;"),
+    Mutant(CONV, "conv_weight", "parts[part * filters * wide + at]", "parts[at]"),
+    Mutant(CONV, "conv_weight", "sum_parts[part * filters + at]", "sum_parts[at]"),
+    Mutant(CONV, "conv_weight", "if (adds)", "if (adds && step)"),
+    Mutant(CONV, "conv_weight", "offset / kw % kh * s.axis[1]", "offset / kw * s.axis[1]"),
 ]
 
 

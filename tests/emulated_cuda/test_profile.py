@@ -124,6 +124,24 @@ def test_the_projects_kernels_move_whole_sectors(name: str, columns: int, profil
         assert min(t.without_conflict for t in found) >= 0.9, found
 
 
+@pytest.mark.parametrize("filters", [70, 32, 7])
+def test_convolutions_meet_no_bank_conflicts(filters: int, profiled: Any, monkeypatch: pytest.MonkeyPatch):
+    """The tiles of each height. A warp reads 8 neighbours for each of 4 rows, which seldom begin where a sector does."""
+    import autograd_gpu as ag
+    from autograd_gpu.backend import cudnn
+
+    monkeypatch.setattr(cudnn, "_convolutions", lambda device: None)
+    x, weight = (ag.ones(*shape, device="cuda", requires_grad=True) for shape in ((1, 16, 16, 16), (filters, 16, 3, 3)))
+    out = ag.conv2d(x, weight, padding=1)
+    out.backward(ag.ones_like(out))
+    ag.cuda.synchronize()
+    for wanted in ("conv_gather", "conv_weight"):
+        found = [t for name, t in profiled.traffic.items() if wanted == name.partition("<")[0]]
+        assert found, f"{wanted} was not launched: {list(profiled.traffic)}"
+        assert min(t.without_conflict for t in found) >= 0.9, found
+        assert min(t.coalesced for t in found) >= 0.4, found
+
+
 def test_shares():
     t = Traffic(1, (8, 4), (2, 1), (4, 1))
     assert t.coalesced == 0.5 and t.without_conflict == 0.25 and Traffic().coalesced == 1

@@ -18,6 +18,7 @@ from cupy import ndarray
 
 from ..kernels import BLOCKING, C_NAME, computed, elementwise, kernel, rows_of, struct
 from .attention import ATTENTION
+from .conv import CONVOLUTIONS
 from .embeddings import EMBEDDINGS
 from .linalg import PRODUCTS
 from .looking import looking
@@ -240,6 +241,7 @@ FUSED: dict[str, tuple[Callable, Callable]] = {
     "log_softmax": _softmax("true"),
     "cross_entropy": (_cross_entropy, _cross_entropy_backward),
     **ATTENTION,
+    **CONVOLUTIONS,
     **EMBEDDINGS,
     **NORMS,
     **PRODUCTS,
