@@ -3,7 +3,7 @@
 
 // As many elements as the wider of two types has in 16 bytes, of each of them.
 template <class T, class U> struct Both {
-  static const int size = sizeof(T) > sizeof(U) ? Pack<T>::size : Pack<U>::size;
+  static const int size = 16 / (sizeof(T) > sizeof(U) ? sizeof(T) : sizeof(U));
   struct alignas(size * sizeof(T)) From { T item[size]; };
   struct alignas(size * sizeof(U)) To { U item[size]; };
   static __device__ __forceinline__ To converted(const From& from) {

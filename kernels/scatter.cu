@@ -25,7 +25,14 @@ run_sums(const T* __restrict__ x, const index_t* __restrict__ order, const index
   for (index_t item = blockIdx.x * (index_t)blockDim.x + threadIdx.x; item < chunks * across; item += threads) {
     const index_t i = item % across * step, k = item / across, begin = k * chunk, end = begin + chunk < n ? begin + chunk : n;
     bool head = begin > 0 && sorted[begin - 1] == sorted[begin];
-    Pack<A, size> sum = {}, first = {}, last = {};
+    Pack<A, size> sum = {};
+    bool tail = false;
+    auto leave = [&](index_t part) {
+#pragma unroll
+      for (int e = 0; e < size; ++e)
+        if (e < step) parts[part * columns + i + e] = sum.item[e];
+    };
+    if (!head && chunks > 1) leave(2 * k);  // zeros
     for (index_t j = begin; j < end; ++j) {
       const T* from = x + (order ? order[j] : j) * columns + i;
       if (packs) {
@@ -39,9 +46,10 @@ run_sums(const T* __restrict__ x, const index_t* __restrict__ order, const index
       const bool goes_on = j + 1 < n && sorted[j + 1] == place;
       if (goes_on && j + 1 < end) continue;
       if (head) {
-        first = sum;
+        leave(2 * k);
       } else if (goes_on) {
-        last = sum;
+        leave(2 * k + 1);
+        tail = true;
       } else if (place >= 0 && place < places) {
         U* to = out + place * columns + i;
 #pragma unroll
@@ -52,12 +60,7 @@ run_sums(const T* __restrict__ x, const index_t* __restrict__ order, const index
       sum = {};
     }
     if (chunks == 1) continue;
-#pragma unroll
-    for (int e = 0; e < size; ++e)
-      if (e < step) {
-        parts[2 * k * columns + i + e] = first.item[e];
-        parts[(2 * k + 1) * columns + i + e] = last.item[e];
-      }
+    if (!tail) leave(2 * k + 1);  // the sum is zero again
     if (i == 0) {
       part_places[2 * k] = sorted[begin];
       part_places[2 * k + 1] = sorted[end - 1];

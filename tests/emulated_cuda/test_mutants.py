@@ -277,7 +277,9 @@ MUTANTS = [
     Mutant(SCATTER, "scatter", "store<U>(load(to[e]) + sum", "store<U>(sum"),
     Mutant(SCATTER, "scatter", "part_places[2 * k] = sorted[begin]", "part_places[2 * k] = sorted[end - 1]"),
     Mutant(SCATTER, "scatter", "part_places[2 * k + 1] = sorted[end - 1]", "part_places[2 * k + 1] = sorted[begin]"),
-    Mutant(SCATTER, "scatter", "= first.item[e]", "= last.item[e]"),
+    Mutant(SCATTER, "scatter", "if (!head && chunks > 1) leave(2 * k);", ""),
+    Mutant(SCATTER, "scatter", "if (!tail) leave(2 * k + 1);", ""),
+    Mutant(SCATTER, "scatter", "if (!tail) leave(2 * k + 1);", "leave(2 * k + 1);"),
     Mutant(SCATTER, "scatter", "goes_on && j + 1 < end) continue", "goes_on) continue"),
     # pool.cu
     Mutant(POOL, "max_pool", "if (h < 0 || h >= w.height) continue;", "if (h < 0) continue;"),
