@@ -42,6 +42,7 @@ from .autograd import (
 )
 from .backend import Device as device
 from .backend.cpu.threads import get_num_threads, set_num_threads
+from .backend.memory import OutOfMemoryError
 from .backends import (
     are_deterministic_algorithms_enabled,
     get_float32_matmul_precision,

@@ -1,8 +1,8 @@
 """Where numbers stop being finite: which op, and which line called it. Costs nothing until it is turned on.
 
-NOTE [Getting between]
-    Every backward calls `engine.run` by that name, so what is put there sees every backward: `surround` puts a function there,
-    and takes it away. What it begins at goes by `engine._root`, and is noted there while `note` asks for it. To see what each
+NOTE [Seeing what is computed]
+    What sees each backward stands between the engine and its callers (core.between.NOTE [Getting between]). What a backward
+    begins at goes by `engine._root`, and is noted there while `note` asks for it. To see what each
     rule gives, the nodes of the graph get a `_Checked` plan for the time of one backward, which the engine runs as it runs any.
     To see what each op gives, the functions that compute (core.op.Lane) are exchanged for others that look at the result. So
     neither ops nor engine know of any of this.
@@ -10,7 +10,6 @@ NOTE [Getting between]
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 import weakref
@@ -23,39 +22,17 @@ import numpy as np
 
 from . import backend
 from .core import engine
+from .core.between import release, surround
 from .core.format import grad_fn_name
 from .core.graph import Node, outside, where, words
 from .core.tensor import Tensor
 
 __all__ = ["detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_detect_anomaly"]
 
-plain_run, plain_root = engine.run, engine._root
+plain_root = engine._root
 _noted = threading.local()  # .outputs: what the backward of this thread begins at, weakly
 _readers = [0]  # how many want to know
-_around: list[Callable] = []
 _lock = threading.Lock()
-
-
-def surround(function: Callable) -> None:
-    """From now on `function(run, roots, *options)` is called in place of each backward, which is `run(roots, *options)`. The last
-    of five options says that `run` calls itself."""
-    with _lock:
-        _around.append(function)
-        _rebuild()
-
-
-def release(function: Callable) -> None:
-    """Undo `surround`."""
-    with _lock:
-        _around.remove(function)
-        _rebuild()
-
-
-def _rebuild() -> None:
-    run: Callable = plain_run
-    for function in _around:
-        run = functools.partial(function, run)
-    engine.run = run
 
 
 def note(wanted: bool) -> None:
@@ -186,9 +163,11 @@ def _shown(name: str, compute: Callable, see: Callable) -> Callable:
 _state = [False, True]  # is it on, does it look for NaN
 
 
-def _detecting(run: Callable, roots: list, *options: Any) -> Any:
-    again = len(options) > 4 and options[4]
-    return run_checked(run, _refuse_nan, roots, *options) if _state[1] and not again else run(roots, *options)
+def _detecting(run: Callable) -> Callable:
+    def detecting(roots: list, *options: Any) -> Any:
+        return run_checked(run, _refuse_nan, roots, *options) if _state[1] else run(roots, *options)
+
+    return detecting
 
 
 def is_anomaly_enabled() -> bool:

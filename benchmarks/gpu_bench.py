@@ -1,24 +1,22 @@
-"""What benchmarks/gpu.py measures on a card: kernels, products, training steps, memory.
+"""What benchmarks/gpu.py has measured on a card, in a process that may be lost (gpu_child.py): one row after the other.
 
-    python benchmarks/gpu_bench.py launch [--small]      launches each job once, for a checker to watch
+    python benchmarks/gpu_bench.py rows [--small]        times and rates
+    python benchmarks/gpu_bench.py launch [--small]      each job once, for a checker to watch
 
 A job (gpu_jobs.py) is the same work for each contender that knows it. GB/s count what must be read and written at least, TFLOP/s
-the multiplications and additions of the products, so that figures of different contenders can be compared, and with what the card
-does at best: `copy`, the rate of a plain copy (of the driver), and `matmul`, that of CuPy's largest product.
+the multiplications and additions of the products, over the time of the device alone (gpu_clock.py), so that figures of different
+contenders can be compared, and with what the card does at best: a plain copy, by the driver, and CuPy's largest product. Rows of
+a size that fits into the card's second cache are marked: there a copy, like anything else, is faster than memory.
 """
 
 from __future__ import annotations
 
-import argparse
-import math
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
+from math import prod
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,285 +26,260 @@ for place in (ROOT, ROOT / "benchmarks"):
 
 import cupy  # noqa: E402
 import numpy as np  # noqa: E402
-from gpu_jobs import Job, attention_jobs, image_jobs, row_jobs  # noqa: E402
+from gpu_child import Log  # noqa: E402
+from gpu_clock import Clock, Contender, synchronize  # noqa: E402
+from gpu_jobs import Job, Library, attention_jobs, image_jobs, row_jobs  # noqa: E402
+from gpu_steps import NETWORKS, agreement, jax_on_card, jax_step, torch_on_card, training  # noqa: E402
 
 import autograd_gpu as ag  # noqa: E402
 from autograd_gpu.backend import gemm  # noqa: E402
 from autograd_gpu.backend import kernels as loader  # noqa: E402
 
 MB = 1 << 20
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # else JAX takes most of the card's memory
+Failed = Callable[[str, Exception], None]
+Row = tuple[str, str, Callable[[Failed], dict[str, Any]]]  # section, name, measure(failed) -> figures
 
 
-# -- the clock ---------------------------------------------------------------------------------------------------------------
+@cache
+def clock() -> Clock:
+    """The clock of this process."""
+    return Clock(ag.cuda.get_device_name().startswith("Emulated"))
 
 
-def milliseconds(run: Callable[[], Any], wait: Callable[[], Any], repeats: int, calls: int) -> dict[str, float]:
-    """Time of a call: `calls` calls between two waits, `repeats` times, after two that do not count."""
-    for _ in range(2):
-        run()
-    wait()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        for _ in range(calls):
-            run()
-        wait()
-        times.append((time.perf_counter() - started) * 1e3 / calls)
-    return {"median_ms": statistics.median(times), "min_ms": min(times)}
+def timed(contenders: dict[str, Contender], failed: Failed, seconds: float = 0.25, most: int = 20) -> dict[str, Any]:
+    """A row: the figures of each contender, and ours over PyTorch's, on the device alone and as a program sees it."""
+    clock().side_by_side(contenders, seconds, failed, most)
+    row: dict[str, Any] = {who: figures for who, c in contenders.items() if (figures := c.figures())}
+    for name, key in (("device_ms", "device_ratio_to_torch"), ("wall_ms", "ratio_to_torch")):
+        if row.get("torch", {}).get(name) and row.get("autograd_gpu", {}).get(name):
+            row[key] = round(row["autograd_gpu"][name] / row["torch"][name], 3)
+    return row
 
 
-def synchronize() -> None:
-    """Wait for the device."""
-    cupy.cuda.Device().synchronize()
+# -- the card ----------------------------------------------------------------------------------------------------------------
 
 
-def torch_on_card() -> Any:
-    """PyTorch, if it is installed and sees the card that CuPy uses; else None."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    return torch if torch.cuda.is_available() else None
+@cache
+def copy_rate(n: int) -> float:
+    """GB/s of a plain copy of n bytes, read and written."""
+    x = cupy.zeros(n, np.uint8)
+    y = cupy.empty_like(x)
+    took = timed({"copy": Contender(lambda: y.data.copy_from_device_async(x.data, n))}, _raise, 0.1)
+    return round(2 * n / max(took["copy"]["device_ms"], 1e-6) / 1e6, 4)
+
+
+def _raise(who: str, error: Exception) -> None:
+    raise error
+
+
+@cache
+def second_cache() -> int:
+    """Bytes of the card's L2 cache."""
+    return int(cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id).get("l2CacheSize", 0))
 
 
 # -- kernels -----------------------------------------------------------------------------------------------------------------
 
 
-def copy_rate(n: int, repeats: int) -> float:
-    """GB/s of a plain copy of n bytes, read and written."""
-    x = cupy.zeros(n, np.uint8)
-    y = cupy.empty_like(x)
-    took = milliseconds(lambda: y.data.copy_from_device_async(x.data, n), synchronize, repeats, 10)
-    return 2 * n / took["min_ms"] / 1e6
+def kernel(shape: tuple[int, ...], dtype: str, job: Job, failed: Failed) -> dict[str, Any]:
+    """GB/s of each contender and what share of a copy's rate of that size ours is, or TFLOP/s."""
+    size = prod(shape) * np.dtype(getattr(ag, dtype)).itemsize
+    contenders: dict[str, Contender] = {}
+    for who, prepare in job.contenders(dtype, torch_on_card()):
+        try:
+            contenders[who] = Contender(prepare())
+        except Exception as error:
+            failed(who, error)
+    row = {"job": job.name, "shape": list(shape), "dtype": dtype, "bytes": size, **timed(contenders, failed)}
+    work, unit, scale = (job.flops, "tflop_s", 1e9) if job.flops else (job.bytes, "gb_s", 1e6)
+    for who in contenders:
+        if row.get(who, {}).get("device_ms"):
+            row[who][unit] = round(work / row[who]["device_ms"] / scale, 3)
+    if not job.flops:
+        row["in_l2"] = size <= second_cache()
+        row["copy_gb_s"] = copy_rate(size)
+        if "gb_s" in row.get("autograd_gpu", {}) and row["copy_gb_s"]:
+            row["share_of_copy"] = round(row["autograd_gpu"]["gb_s"] / row["copy_gb_s"], 3)
+    return row
 
 
-def kernels(
-    works: list[tuple[list[int], Callable[[str], Iterator[Job]]]], dtypes: list[str], repeats: int, calls: int, ends: float
-) -> Iterator[dict[str, Any]]:
-    """A row a job, shape and dtype: GB/s of each contender and what share of a copy's rate of that size ours is, or TFLOP/s."""
-    torch = torch_on_card()
-    for shape, jobs in works:
+Works = list[tuple[tuple[int, ...], list[str], Callable[[str], Iterator[Job]]]]  # shape, dtypes, its jobs
+
+
+def works(small: bool) -> Works:
+    """What is measured, the most telling first, for time may be up before the last: memory's rate, then small sizes (4 KB,
+    64 KB, 1 MB of float32), where it is the calls that take time, then other shapes."""
+    f, b = ["float32"], ["bfloat16"]
+    if small:
+        rows, images, heads = [((33, 7), f)], [((2, 8, 6), f)], [((1, 2, 9, 8), f)]
+        return _works(rows, images, heads)
+    large = _works([((16384, 1024), f)], [((128, 64, 64), f)], [((8, 16, 1024, 64), f + b)])
+    halves = _works([((16384, 4096), b)], [((128, 64, 64), b)], [])
+    little: Works = []
+    for row, image, head in (
+        ((16, 64), (2, 8, 8), (1, 2, 32, 16)),
+        ((64, 256), (4, 16, 16), (2, 4, 64, 32)),
+        ((512, 512), (16, 16, 32), (4, 8, 128, 64)),
+    ):
+        little += _works([(row, f)], [(image, f)], [(head, f)])
+    more = [((16384, 4096), f), ((131072, 128), f + b), ((64, 256), b), ((512, 512), b), ((32, 8192), f), ((1024, 1024), f + b)]
+    return [*large, *halves, *little, *_works(more, [((256, 32, 16), f + b)], [((32, 8, 256, 64), b + f)])]
+
+
+def _works(rows: list, images: list, heads: list) -> Works:
+    found: Works = [(shape, dtypes, partial(row_jobs, *shape)) for shape, dtypes in rows]
+    found += [((n, c, s, s), dtypes, partial(image_jobs, n, c, s)) for (n, c, s), dtypes in images]
+    return found + [(shape, dtypes, partial(attention_jobs, *shape)) for shape, dtypes in heads]
+
+
+def kernel_rows(small: bool) -> Iterator[Row]:
+    """A row a job, shape and dtype."""
+    for shape, dtypes, jobs in works(small):
         for dtype in dtypes:
-            copied = copy_rate(math.prod(shape) * np.dtype(getattr(ag, dtype)).itemsize, repeats)
             for job in jobs(dtype):
-                if time.perf_counter() > ends:
-                    return
-                row: dict[str, Any] = {"job": job.name, "shape": shape, "dtype": dtype, "copy_gb_s": round(copied, 1)}
-                for who, call in job.contenders(dtype, torch):
-                    took = milliseconds(call, synchronize, repeats, calls)
-                    if job.flops:
-                        row[who] = {**took, "tflop_s": round(job.flops / took["min_ms"] / 1e9, 3)}
-                    else:
-                        row[who] = {**took, "gb_s": round(job.bytes / took["min_ms"] / 1e6, 1)}
-                    del call  # before the next contender makes its arrays
-                if not job.flops:
-                    row["share_of_copy"] = round(row["autograd_gpu"]["gb_s"] / copied, 3)
-                if "torch" in row:
-                    row["ratio_to_torch"] = round(row["autograd_gpu"]["min_ms"] / row["torch"]["min_ms"], 3)
-                yield row
+                yield "kernels", f"{job.name} {'x'.join(map(str, shape))} {dtype}", partial(kernel, shape, dtype, job)
 
 
-def works(small: bool) -> list[tuple[list[int], Callable[[str], Iterator[Job]]]]:
-    """What is measured: (shape, its jobs), the most telling first, for time may be up before the last."""
-    rows = [(33, 7)] if small else [(16384, 1024), (16384, 4096), (32, 1024), (131072, 128), (1024, 1024)]
-    images = [(2, 8, 6)] if small else [(64, 64, 56), (256, 32, 16)]
-    heads = [(1, 2, 9, 8)] if small else [(8, 16, 1024, 64), (32, 8, 256, 64)]
-    found: list[tuple[list[int], Callable[[str], Iterator[Job]]]] = []
-    found += [([n, c, s, s], partial(image_jobs, n, c, s)) for n, c, s in images]
-    found += [(list(shape), partial(attention_jobs, *shape)) for shape in heads]
-    by_rows = [([m, n], partial(row_jobs, m, n)) for m, n in rows]
-    return [*by_rows[:1], *found, *by_rows[1:]]
+# -- products and training steps ---------------------------------------------------------------------------------------------
 
 
-def products(sizes: list[int], dtypes: list[str], repeats: int, calls: int, ends: float) -> Iterator[dict[str, Any]]:
-    """A row a square product: TFLOP/s of ours, CuPy's and PyTorch's. float32 is in full precision for all three."""
+def product(n: int, dtype: str, failed: Failed) -> dict[str, Any]:
+    """A square product: TFLOP/s of ours, CuPy's and PyTorch's. float32 is in full precision for all three."""
     torch = torch_on_card()
-    for n in sizes:
-        for dtype in dtypes:
-            if time.perf_counter() > ends:
-                return
-            x = ag.tensor(np.random.default_rng(0).standard_normal((n, n)), dtype=getattr(ag, dtype), device="cuda")
-            a, bias = x.array, x.array[0].copy()
-            contenders: dict[str, Callable] = {
-                "autograd_gpu": lambda a=a: gemm.multiply(a, a),
-                "autograd_gpu, transposed": lambda a=a: gemm.multiply(a, a.T),
-                "autograd_gpu, bias and relu": lambda a=a, bias=bias: gemm.multiply(a, a, bias=bias, activation="relu"),
-                "cupy": lambda a=a: cupy.matmul(a, a),
-            }
-            if torch is not None:
-                b = torch.tensor(x.double().cpu().numpy(), device="cuda").to(getattr(torch, dtype))
-                contenders["torch"] = lambda b=b: b @ b
-            row: dict[str, Any] = {"n": n, "dtype": dtype, "through_cublaslt": gemm._products(0) is not None}
-            for who, call in contenders.items():
-                took = milliseconds(call, synchronize, repeats, calls)
-                row[who] = {**took, "tflop_s": round(2 * n**3 / took["min_ms"] / 1e9, 2)}
-            yield row
+    a = Library("autograd_gpu", ag, dtype).tensor(n, n).array
+    bias = a[0].copy()
+    contenders = {
+        "autograd_gpu": Contender(lambda: gemm.multiply(a, a)),
+        "autograd_gpu, transposed": Contender(lambda: gemm.multiply(a, a.T)),
+        "autograd_gpu, bias and relu": Contender(lambda: gemm.multiply(a, a, bias=bias, activation="relu")),
+        "cupy": Contender(lambda: cupy.matmul(a, a)),
+    }
+    if torch is not None:
+        b = Library("torch", torch, dtype).tensor(n, n)
+        contenders["torch"] = Contender(lambda: b @ b)
+    row = timed(contenders, failed)
+    for who in contenders:
+        if row.get(who, {}).get("device_ms"):
+            row[who]["tflop_s"] = round(2 * n**3 / row[who]["device_ms"] / 1e9, 2)
+    return {"n": n, "dtype": dtype, "through_cublaslt": gemm._products(0) is not None, **row}
 
 
-# -- training steps ----------------------------------------------------------------------------------------------------------
+def step(name: str, failed: Failed) -> dict[str, Any]:
+    """Milliseconds of a training step of each contender, eager but for JAX."""
+    contenders = {}
+    makers: dict[str, Callable[[], Contender]] = {"autograd_gpu": lambda: Contender(training(ag, name)[1])}
+    if (torch := torch_on_card()) is not None:
+        makers["torch"] = lambda: Contender(training(torch, name)[1])
+    if (jax := jax_on_card()) is not None:
+        makers["jax"] = lambda: jax_step(jax, name)
+    for who, make in makers.items():
+        try:
+            contenders[who] = make()
+        except Exception as error:
+            failed(who, error)
+    return {"step": name, **timed(contenders, failed, 1.0, 5)}  # more than five may not fit into the device's queue
 
 
-def training_step(f: SimpleNamespace, sizes: list[int], batch: int) -> Callable[[], None]:
-    """A step of a network with ReLUs, cross entropy and Adam: ours, or PyTorch's."""
-    rng = np.random.default_rng(0)
-    layers: list[Any] = []
-    for m, n in zip(sizes, sizes[1:], strict=False):
-        layers += [f.nn.Linear(m, n), f.nn.ReLU()]
-    model = f.nn.Sequential(*layers[:-1]).to("cuda")
-    optimizer, loss_of = f.optim.Adam(model.parameters()), f.nn.CrossEntropyLoss()
-    x = f.tensor(rng.normal(size=(batch, sizes[0])).astype("f4"), device="cuda")
-    y = f.tensor(rng.integers(0, sizes[-1], batch), device="cuda")
-
-    def run() -> None:
-        loss = loss_of(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return run
+def rate(n: int, failed: Failed) -> dict[str, Any]:
+    """The rate of a plain copy."""
+    return {"bytes": n, "gb_s": copy_rate(n), "in_l2": n <= second_cache()}
 
 
-def jax_step(jax: Any, sizes: list[int], batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    """The same step in JAX, compiled, and how to wait for it."""
-    jnp, rng = jax.numpy, np.random.default_rng(0)
-    weights = [(rng.normal(size=(m, n)) / m**0.5, np.zeros(n)) for m, n in zip(sizes, sizes[1:], strict=False)]
-    weights = jax.tree.map(lambda a: jnp.asarray(a, "float32"), weights)
-    x, y = jnp.asarray(rng.normal(size=(batch, sizes[0])), "float32"), jnp.asarray(rng.integers(0, sizes[-1], batch))
-
-    def loss(weights: Any) -> Any:
-        h = x
-        for w, b in weights[:-1]:
-            h = jax.nn.relu(h @ w + b)
-        logits = jax.nn.log_softmax(h @ weights[-1][0] + weights[-1][1])
-        return -jnp.take_along_axis(logits, y[:, None], 1).mean()
-
-    @jax.jit
-    def step(state: Any) -> Any:
-        weights, m, v, t = state
-        g = jax.grad(loss)(weights)
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
-        new = jax.tree.map(lambda w, m, v: w - 1e-3 * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8), weights, m, v)
-        return new, m, v, t + 1
-
-    zeros = jax.tree.map(jnp.zeros_like, weights)
-    state = [(weights, zeros, zeros, jnp.float32(1))]
-
-    def run() -> None:
-        state[0] = step(state[0])
-
-    return run, lambda: jax.block_until_ready(state[0])
+def rows(small: bool) -> Iterator[Row]:
+    """All rows, the most valuable first."""
+    networks = list(NETWORKS)[: 1 if small else None]
+    for name in networks:
+        yield "steps", f"step of {name}", partial(step, name)
+    for name in networks[:3]:
+        count = 10 if small else 100
+        yield (
+            "agreement",
+            f"{name}, card and CPU",
+            lambda failed, name=name, count=count: agreement(name, count, torch_on_card(), failed),
+        )
+    for n in (1,) if small else (64, 256, 1024):
+        yield "copy", f"copy of {n} MB", partial(rate, n * MB)
+    squares = [(64, "float32")] if small else [(n, d) for n in (8192, 4096) for d in ("bfloat16", "float32")]
+    for n, dtype in squares:
+        yield "products", f"product {n} {dtype}", partial(product, n, dtype)
+    yield from kernel_rows(small)
+    if not small:
+        for n in (1024, 256, 64, 4096, 8192):
+            for dtype in ("float32", "bfloat16", "float16", "float64"):
+                if (n, dtype) not in squares:
+                    yield "products", f"product {n} {dtype}", partial(product, n, dtype)
 
 
-STEPS = {"digits 64-128-10, batch 32": ([64, 128, 10], 32), "MLP 784-256-128-10, batch 64": ([784, 256, 128, 10], 64)}
-STEPS["MLP 784-256-128-10, batch 512"] = ([784, 256, 128, 10], 512)
+# -- the child's side --------------------------------------------------------------------------------------------------------
 
 
-def steps(names: list[str], repeats: int, calls: int, left_out: list[str]) -> Iterator[dict[str, Any]]:
-    """A row a network: milliseconds of a step of each contender, eager but for JAX."""
-    torch = torch_on_card()
-    jax = None
+def precision() -> dict[str, Any]:
+    """What float32 means to each contender: only where it is float32 for all are their times of the same work."""
+    found: dict[str, Any] = {"autograd_gpu allow_tf32": gemm.allow_tf32[0]}
+    if (torch := torch_on_card()) is not None:
+        found["torch matmul allow_tf32"] = torch.backends.cuda.matmul.allow_tf32
+        found["torch cudnn allow_tf32"] = torch.backends.cudnn.allow_tf32
+    if (jax := jax_on_card()) is not None:
+        found["jax_default_matmul_precision"] = jax.config.jax_default_matmul_precision
+    return found
+
+
+def lost() -> bool:
+    """Whether the device answers no more in this process, as after an illegal address: all that follows would fail."""
     try:
-        import jax
-
-        if jax.default_backend() != "gpu":
-            left_out.append("JAX does not see the card")
-            jax = None
-    except ImportError:
-        pass
-    for name in names:
-        sizes, batch = STEPS[name]
-        runs = {
-            "autograd_gpu": (
-                training_step(SimpleNamespace(nn=ag.nn, optim=ag.optim, tensor=ag.tensor), sizes, batch),
-                synchronize,
-            )
-        }
-        if torch is not None:
-            runs["torch"] = (
-                training_step(SimpleNamespace(nn=torch.nn, optim=torch.optim, tensor=torch.tensor), sizes, batch),
-                synchronize,
-            )
-        if jax is not None:
-            runs["jax"] = jax_step(jax, sizes, batch)
-        row: dict[str, Any] = {"step": name}
-        for who, (call, wait) in runs.items():
-            row[who] = milliseconds(call, wait, repeats, calls)
-        if "torch" in row:
-            row["ratio_to_torch"] = round(row["autograd_gpu"]["min_ms"] / row["torch"]["min_ms"], 3)
-        yield row
+        synchronize()
+    except Exception:
+        return True
+    return False
 
 
-# -- the stages --------------------------------------------------------------------------------------------------------------
+def measure(log: Log, small: bool) -> None:
+    """Every row that no earlier child began, a line of the log each. A contender that raises is left out of its row."""
+    if not log.begun:
+        log.write(planned=[name for _, name, _ in rows(small)])
+        log.write(precision=precision())
+        for name, found in (("PyTorch", torch_on_card), ("JAX", jax_on_card)):
+            if found() is None:
+                log.write(left_out=f"{name} does not see the card")
+    for section, name, measured in rows(small):
+        if name in log.begun:
+            continue
+        log.write(begin=name)
+
+        def failed(who: str, error: Exception, name: str = name) -> None:
+            log.write(failed=f"{name}: {who}: {type(error).__name__}: {str(error)[:300]}")
+
+        try:
+            log.write(end=name, section=section, row=measured(failed))
+        except Exception as error:
+            failed("the row", error)
+            log.write(end=name)
+        if lost():
+            log.write(failed=f"{name}: the device was lost")
+            os._exit(3)  # the ordinary way out would wait for the device
+    log.write(finished=True)
 
 
-def bench(options: argparse.Namespace, left_out: list[str], save: Callable[[dict], None]) -> dict[str, Any]:
-    """Rates and times; what is measured is saved as it comes."""
-    small = options.small
-    repeats, calls = (1, 1) if small else (9, 20)
-    ends = time.perf_counter() + options.seconds * 0.8
-    if torch_on_card() is None:
-        left_out.append("PyTorch does not see the card")
-    section: dict[str, Any] = {"steps": list(steps(list(STEPS)[: 1 if small else None], repeats, 2 if small else 100, left_out))}
-    save(section)
-    sizes = [64] if small else [256, 1024, 4096, 8192]
-    half = time.perf_counter() + (ends - time.perf_counter()) * 0.4
-    dtypes = ["float32"] if small else ["float32", "bfloat16", "float16", "float64"]
-    section["products"] = list(products(sizes, dtypes, min(repeats, 5), 1 if small else 5, half))
-    save(section)
-    section["kernels"] = []
-    for row in kernels(works(small), dtypes[:1] if small else ["float32", "bfloat16"], repeats, calls, ends):
-        section["kernels"].append(row)
-    if time.perf_counter() > ends:
-        left_out.append("kernels: not all were measured in time")
-    section["copy_gb_s"] = round(copy_rate(MB if small else 256 * MB, repeats), 1)
-    return section
+def launches(small: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Each job on sizes that leave tails: its name, and what launches it, with everything that it needs."""
+    shapes = [] if small else _works([((17, 1025), ["float32"])], [], [])
+
+    def once(job: Job, dtype: str) -> None:
+        _, prepare = next(job.contenders(dtype, None))
+        prepare()()
+
+    for dtype in ["float32"] if small else ["float32", "bfloat16", "float16", "float64"]:
+        for shape, _, jobs in [*works(True), *shapes]:
+            for job in jobs(dtype):
+                yield f"{job.name} {dtype} {'x'.join(map(str, shape))}", partial(once, job, dtype)
+        if dtype == "float32":
+            yield "rand", lambda: ag.rand(1001, device="cuda")
+            yield "randn", lambda: ag.randn(1001, device="cuda")
 
 
-def memory(options: argparse.Namespace, left_out: list[str]) -> dict[str, Any]:
-    """Bytes during a training run: allocated at its end and at most, held by the pool, in use by the driver."""
-    batch = 64 if options.small else 8192
-    sizes = [64, 32, 10] if options.small else [784, 4096, 4096, 10]
-    ag.cuda.synchronize()
-    free, total = ag.cuda.mem_get_info()
-    ag.cuda.reset_peak_memory_stats()
-    before = ag.cuda.memory_allocated()
-    step = training_step(SimpleNamespace(nn=ag.nn, optim=ag.optim, tensor=ag.tensor), sizes, batch)
-    for _ in range(3):
-        step()
-    ag.cuda.synchronize()
-    parameters = sum(m * n + n for m, n in zip(sizes, sizes[1:], strict=False))
-    section = {
-        "network": "-".join(map(str, sizes)),
-        "batch": batch,
-        "parameter_bytes": 4 * parameters,
-        "allocated": ag.cuda.memory_allocated() - before,
-        "most_allocated": ag.cuda.max_memory_allocated() - before,
-        "reserved": ag.cuda.memory_reserved(),
-        "driver_in_use": free - ag.cuda.mem_get_info()[0],
-        "total": total,
-    }
-    torch = torch_on_card()
-    if torch is None:
-        left_out.append("PyTorch does not see the card")
-        return section
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    step = training_step(SimpleNamespace(nn=torch.nn, optim=torch.optim, tensor=torch.tensor), sizes, batch)
-    for _ in range(3):
-        step()
-    torch.cuda.synchronize()
-    section["torch"] = {
-        "allocated": torch.cuda.memory_allocated() - before,
-        "most_allocated": torch.cuda.max_memory_allocated() - before,
-        "reserved": torch.cuda.memory_reserved(),
-    }
-    return section
-
-
-def launch(small: bool) -> None:
-    """Each job once, on sizes that leave tails. Says which jobs, which kernels of kernels/*.cu they launched, and which not."""
+def launch(log: Log, small: bool, part: int, parts: int) -> None:
+    """Every launch of this part that no earlier child began, with the kernels that it took from kernels/*.cu."""
+    cupy.cuda.set_allocator(None)  # a pool rounds up, and what lies behind an array is then its neighbour: no overrun is seen
     made: list[str] = []
     prepare = loader._launcher
 
@@ -315,27 +288,30 @@ def launch(small: bool) -> None:
         return prepare(name, *rest)
 
     loader._launcher = noted
-    for dtype in ["float32"] if small else ["float32", "float16", "bfloat16", "float64"]:
-        shapes = [] if small else [([17, 1025], partial(row_jobs, 17, 1025))]
-        for shape, jobs in [*works(True), *shapes]:
-            for job in jobs(dtype):
-                _, call = next(job.contenders(dtype, None))
-                call()
-                synchronize()
-                print(f"launched: {job.name} {dtype} {'x'.join(map(str, shape))}", flush=True)
-    for draw in (ag.rand, ag.randn):
-        draw(1001, device="cuda")
-        synchronize()
-    for name in made:
-        print(f"kernel: {name}")
-    known = {name.partition("<")[0] for name in made}
-    for file in loader.files():
-        for name in loader.templates(file):
-            if f"{file}: {name}" not in known:
-                print(f"not launched: {file}: {name}")
+    mine = list(launches(small))[part::parts]
+    if not log.begun:
+        log.write(planned=len(mine))
+    for name, run in mine:
+        if name in log.begun:
+            continue
+        log.write(begin=name)
+        made.clear()
+        try:
+            run()
+            synchronize()
+            log.write(end=name, kernels=made)
+        except Exception as error:
+            log.write(end=name, kernels=made, failed=f"{type(error).__name__}: {str(error)[:300]}")
+            if lost():
+                os._exit(3)
+    log.write(finished=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] != ["launch"]:
+    if sys.argv[1:2] not in (["rows"], ["launch"]) or "CHILD_LOG" not in os.environ:
         sys.exit(__doc__)
-    launch("--small" in sys.argv)
+    if sys.argv[1] == "rows":
+        measure(Log(os.environ["CHILD_LOG"]), "--small" in sys.argv)
+    else:
+        of = next((a for a in sys.argv if a.startswith("--part=")), "--part=0/1").removeprefix("--part=").split("/")
+        launch(Log(os.environ["CHILD_LOG"]), "--small" in sys.argv, int(of[0]), int(of[1]))

@@ -1,35 +1,49 @@
 """The work that gpu_bench.py gives each contender, written once over the names that this package and PyTorch share.
 
 A job says how many bytes must be read and written at least, or how many multiplications and additions there are, and makes ready
-what is then timed. It is made ready for one contender after the other, so that few of its arrays are there at a time.
+what is then timed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
 import autograd_gpu as ag
 
+PERIOD = (1 << 20) + 7  # numbers that the host draws; they are repeated on the card, for drawing all takes longer than measuring
+
+
+@cache
+def drawn(below: int = 0) -> np.ndarray:
+    """PERIOD numbers: normal, or integers below a limit."""
+    rng = np.random.default_rng(below)
+    return rng.integers(0, below, PERIOD) if below else rng.standard_normal(PERIOD, dtype="f4")
+
 
 class Library:
-    """A contender: this package, or PyTorch."""
+    """A contender: this package, or PyTorch. Both get the same numbers."""
 
     def __init__(self, name: str, root: Any, dtype: str):
         self.name, self.root, self.F, self.kind = name, root, root.nn.functional, getattr(root, dtype)
 
     def tensor(self, *shape: int, seed: int = 0, grad: bool = False) -> Any:
         """Normal numbers on the card."""
-        host = np.random.default_rng(seed).standard_normal(shape, dtype="f4")
-        t = self.root.tensor(host, device="cuda").to(self.kind)
+        t = self._repeated(drawn(), prod(shape), 1001 * seed).reshape(shape).to(self.kind)
         return t.requires_grad_() if grad else t
 
     def indices(self, n: int, below: int) -> Any:
         """n integers, each below a limit."""
-        return self.root.tensor(np.random.default_rng(1).integers(0, below, n), device="cuda")
+        return self._repeated(drawn(below), n, 0)
+
+    def _repeated(self, host: np.ndarray, n: int, start: int) -> Any:
+        piece = self.root.tensor(host[start : start + n], device="cuda")
+        return piece.repeat(-(-n // len(piece)))[:n].contiguous() if len(piece) < n else piece
 
 
 @dataclass
@@ -43,14 +57,14 @@ class Job:
     by_cupy: Callable[[Any], Callable[[], Any]] | None = None
     peer: bool = True
 
-    def contenders(self, dtype: str, torch: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-        """Each contender and what it does, made ready when it is its turn."""
+    def contenders(self, dtype: str, torch: Any) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+        """Each contender, and what makes ready what it does."""
         ours = Library("autograd_gpu", ag, dtype)
-        yield ours.name, self.prepare(ours)
+        yield ours.name, lambda: self.prepare(ours)
         if self.by_cupy is not None:
-            yield "cupy", self.by_cupy(ours)
+            yield "cupy", lambda: self.by_cupy(ours)
         if torch is not None and self.peer:
-            yield "torch", self.prepare(Library("torch", torch, dtype))
+            yield "torch", lambda: self.prepare(Library("torch", torch, dtype))
 
 
 def forward(f: Callable, inputs: Callable[[Library], list]) -> Callable:
@@ -70,7 +84,7 @@ def backward(f: Callable, inputs: Callable[[Library], list]) -> Callable:
         given = inputs(library)
         leaves = [t.requires_grad_() for t in given if t.is_floating_point()]
         out = f(library, *given)
-        g = library.root.ones_like(out) if out.ndim else None
+        g = library.tensor(*out.shape, seed=9) if out.ndim else None
 
         def run() -> None:
             for leaf in leaves:
@@ -103,6 +117,24 @@ def updates(name: str, moved: float, shape: tuple[int, ...], **options: Any) -> 
     return Job(f"{name} step" + (", momentum" if "momentum" in options else ""), prepare, moved)
 
 
+def training(name: str, make: Callable[[Any], Any], shape: tuple[int, ...], flops: float) -> Job:
+    """Forward and backward of a network that `make(nn)` makes, with a gradient for its input."""
+
+    def prepare(library: Library) -> Callable[[], Any]:
+        model = make(library.root.nn).to(device="cuda", dtype=library.kind)
+        x = library.tensor(*shape, grad=True)
+        g = library.tensor(*shape, seed=1)
+
+        def run() -> None:
+            x.grad = None
+            model.zero_grad()
+            model(x).backward(g)
+
+        return run
+
+    return Job(name, prepare, flops=flops)
+
+
 def clipping(shape: tuple[int, ...], moved: float) -> Job:
     """The norm of all gradients, and scaling them by it."""
 
@@ -130,16 +162,20 @@ def row_jobs(rows: int, columns: int, dtype: str) -> Iterator[Job]:
     def scaled_and_shifted(library: Library) -> list:
         return [*scaled(library), library.tensor(columns, seed=2)]
 
-    def by_cupy(f: Callable) -> Callable:
+    def two(library: Library) -> list:
+        return [library.tensor(rows, columns), library.tensor(rows, columns, seed=1)]
+
+    def by_cupy(f: Callable, inputs: Callable[[Library], list]) -> Callable:
         def prepare(library: Library) -> Callable[[], Any]:
-            a = library.tensor(rows, columns).array
-            return lambda: f(a)
+            given = [t.array for t in inputs(library)]
+            return lambda: f(*given)
 
         return prepare
 
-    yield from pair("add", lambda lib, x: x + x, x, 3 * moved, 0, by_cupy=by_cupy(lambda a: a + a))
-    yield from pair("sum", lambda lib, x: x.sum(), x, moved, 0, by_cupy=by_cupy(lambda a: a.sum()))
-    yield from pair("sum of columns", lambda lib, x: x.sum(0), x, moved, 0, by_cupy=by_cupy(lambda a: a.sum(0)))
+    yield from pair("add", lambda lib, x, y: x + y, two, 3 * moved, 0, by_cupy=by_cupy(lambda a, b: a + b, two))
+    yield from pair("sum", lambda lib, x: x.sum(), x, moved, 0, by_cupy=by_cupy(lambda a: a.sum(), x))
+    yield from pair("sum of columns", lambda lib, x: x.sum(0), x, moved, 0, by_cupy=by_cupy(lambda a: a.sum(0), x))
+    yield from pair("mean of rows", lambda lib, x: x.mean(1), x, moved, 0, by_cupy=by_cupy(lambda a: a.mean(1), x))
     for name in ("relu", "gelu", "silu"):
         yield from pair(name, lambda lib, x, name=name: getattr(lib.F, name)(x), x, 2 * moved, 3 * moved)
     for name in ("softmax", "log_softmax"):
@@ -151,6 +187,10 @@ def row_jobs(rows: int, columns: int, dtype: str) -> Iterator[Job]:
     yield from pair("rms_norm", lambda lib, x, w: lib.F.rms_norm(x, (columns,), w), scaled, 2 * moved, 3 * moved)
     yield from pair("dropout", lambda lib, x: lib.F.dropout(x, 0.3), x, 2 * moved, 2 * moved)
     yield from pair("cast to float16", lambda lib, x: x.to(lib.root.float16), x, moved + 2 * rows * columns, 0)
+    half = columns // 2
+    yield from pair(
+        "copy of half the columns", lambda lib, x: x[:, half:].contiguous(), x, 2 * moved * (columns - half) / columns, 0
+    )
     yield from pair(
         "embedding",
         lambda lib, i, table: lib.F.embedding(i, table),
@@ -163,6 +203,13 @@ def row_jobs(rows: int, columns: int, dtype: str) -> Iterator[Job]:
         lambda lib, x, i, y: x.index_add(0, i, y),
         lambda lib: [lib.tensor(rows, columns), lib.indices(rows, rows), lib.tensor(rows, columns, seed=1)],
         3 * moved,
+        0,
+    )
+    yield from pair(
+        "index_add to ten rows",
+        lambda lib, x, i, y: x.index_add(0, i, y),
+        lambda lib: [lib.tensor(10, columns), lib.indices(rows, 10), lib.tensor(rows, columns, seed=1)],
+        moved,
         0,
     )
     yield from pair(
@@ -203,8 +250,8 @@ def image_jobs(n: int, channels: int, size: int, dtype: str) -> Iterator[Job]:
     )
     groups = 8 if channels % 8 == 0 else 1
     yield from pair("group_norm", lambda lib, x, w, b: lib.F.group_norm(x, groups, w, b), normalized, 2 * moved, 3 * moved)
-    for name, back in (("max_pool2d", 2.25), ("avg_pool2d", 1.25)):
-        yield from pair(name, lambda lib, x, name=name: getattr(lib.F, name)(x, 2), x, 1.25 * moved, back * moved)
+    for name, places in (("max_pool2d", prod(shape) / 4), ("avg_pool2d", 0)):  # a byte says where a maximum was
+        yield from pair(name, lambda lib, x, name=name: getattr(lib.F, name)(x, 2), x, 1.25 * moved, 1.25 * moved + places)
     yield from pair(
         "conv2d 3x3",
         lambda lib, x, w, b: lib.F.conv2d(x, w, b, padding=1),
@@ -216,7 +263,7 @@ def image_jobs(n: int, channels: int, size: int, dtype: str) -> Iterator[Job]:
 
 
 def attention_jobs(batch: int, heads: int, length: int, size: int, dtype: str) -> Iterator[Job]:
-    """Attention of (batch, heads, length, size), and a linear layer on as many rows, whose backward sums the bias gradient."""
+    """Attention of (batch, heads, length, size), and linear layers on as many rows, whose backward sums the bias gradient."""
     shape = (batch, heads, length, size)
 
     def qkv(library: Library) -> list:
@@ -241,3 +288,11 @@ def attention_jobs(batch: int, heads: int, length: int, size: int, dtype: str) -
         1,
         flops=2.0 * batch * length * width**2,
     )
+    wide = 4 * width
+    for name, activation in (("ReLU", lambda nn: nn.ReLU()), ("tanh GELU", lambda nn: nn.GELU(approximate="tanh"))):
+        yield training(
+            f"two linear layers with {name}, there and back",
+            lambda nn, activation=activation: nn.Sequential(nn.Linear(width, wide), activation(nn), nn.Linear(wide, width)),
+            (batch * length, width),
+            flops=3 * 2 * 2.0 * batch * length * width * wide,
+        )

@@ -29,7 +29,7 @@ template <class A> __device__ __forceinline__ A log1p_exp(A x) {  // log(1 + exp
 }
 
 // s is the output of those that save it, else the input
-UNARY(Relu, true, x < A(0) ? A(0) : x, s > A(0) ? g : A(0))
+UNARY(Relu, true, x < A(0) ? A(0) : x, s <= A(0) ? A(0) : g)
 UNARY(LeakyRelu, false, x > A(0) ? x : p * x, s > A(0) ? g : p * g)
 UNARY(Tanh, true, tanh(x), g * (A(1) - s * s))
 UNARY(Sigmoid, true, logistic(x), g * s * (A(1) - s))

@@ -49,8 +49,8 @@ __device__ __forceinline__ unsigned int deciding(const Words& w, int quarter) {
   return quarter % 2 ? half : half << 16 | half >> 16;
 }
 
-// y = x * scale where the number of an element is at least `threshold`, else 0: it is dropped with the probability
-// threshold / 2^32. Element i has quarter first + i of the stream; the low bits of a word come first. The same call on the
+// y = x * scale where the number of an element is at least `threshold`, else x * 0, which is NaN where x is not finite: it is dropped
+// with the probability threshold / 2^32. Element i has quarter first + i of the stream; the low bits of a word come first. The same call on the
 // gradient of y gives that of x: no mask is kept.
 template <class T>
 __global__ void __launch_bounds__(256)
@@ -67,13 +67,13 @@ dropout(const T* __restrict__ x, T* __restrict__ y, index_t n, word_t key0, word
       if (packs && begin >= 0 && begin + Pack<T>::size <= n) {
         Pack<T> v = *(const Pack<T>*)(x + begin);
 #pragma unroll
-        for (int k = 0; k < Pack<T>::size; ++k) v.item[k] = store<T>(deciding(w, part + k) >= threshold ? load(v.item[k]) * scale : A(0));
+        for (int k = 0; k < Pack<T>::size; ++k) v.item[k] = store<T>(load(v.item[k]) * (deciding(w, part + k) >= threshold ? scale : A(0)));
         *(Pack<T>*)(y + begin) = v;
       } else {
 #pragma unroll
         for (int k = 0; k < Pack<T>::size; ++k) {
           const index_t i = begin + k;
-          if (i >= 0 && i < n) y[i] = store<T>(deciding(w, part + k) >= threshold ? load(x[i]) * scale : A(0));
+          if (i >= 0 && i < n) y[i] = store<T>(load(x[i]) * (deciding(w, part + k) >= threshold ? scale : A(0)));
         }
       }
     }

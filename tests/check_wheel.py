@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from pathlib import Path
 
-WANTED = ["cli.py", "py.typed", "examples/digits.npz", "examples/DIGITS.md", "kernels/README.md", "core/engine.py"]
+KERNELS = Path(__file__).resolve().parent.parent / "kernels"
+WANTED = ["cli.py", "py.typed", "examples/digits.npz", "examples/DIGITS.md", "core/engine.py"]
+WANTED += [f"kernels/{path.name}" for path in sorted(KERNELS.iterdir())]
 
 
 def main(path: str) -> None:

@@ -1,4 +1,5 @@
-"""What all tests share: PyTorch as an oracle where it is installed, and a clean mode before and after each test."""
+"""What all tests share: PyTorch as an oracle where it is installed, the same random numbers for each test whichever ran before it,
+and a clean mode before and after."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import warnings
 
 import pytest
 
+import autograd_gpu as ag
 from autograd_gpu.core.graph import mode, unusual
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -48,9 +50,12 @@ def maybe_torch():
 
 
 @pytest.fixture(autouse=True)
-def _mode_is_left_alone():
-    """Every test must leave the thread recording as it found it."""
+def _every_test_begins_alike():
+    """Every test gets the same random numbers, and must leave the thread recording as it found it."""
     assert mode.state == 0
+    ag.manual_seed(0)
+    if _torch is not None:
+        _torch.manual_seed(0)
     # pytest puts its own filters above the one that the package sets at import
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"autograd_gpu\.")
     yield

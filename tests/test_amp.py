@@ -14,6 +14,7 @@ import pytest
 import autograd_gpu as ag
 from autograd_gpu import amp, nn
 from autograd_gpu.amp import casting
+from autograd_gpu.core.between import slot
 from autograd_gpu.core.graph import words
 from autograd_gpu.nn import functional as F  # noqa: N812
 
@@ -149,6 +150,7 @@ def test_contexts_nest_and_end():
     assert kind() == ag.float32 and amp.get_autocast_dtype("cpu") == ag.bfloat16
     assert all(f.__code__ is code for f, code in codes.items())
     assert not any("_call" in (f.__kwdefaults__ or {}) for f in codes)
+    assert slot.call is None
 
 
 def test_as_a_decorator():

@@ -173,6 +173,55 @@ def test_what_is_missing_for_cuda(driver, monkeypatch):
     assert ("driver" in why) if driver is None else f"pip install 'autograd_gpu[cuda{driver}]'" in why
 
 
+@pytest.mark.parametrize(
+    "driver, cupy, installed, says",
+    [
+        (11080, None, (), "driver runs CUDA 11.8 and 12.0 is the oldest supported: update the driver"),
+        (11080, "13.3.0", ("cupy-cuda11x",), "driver runs CUDA 11.8 and 12.0 is the oldest supported: update the driver"),
+        (11080, "14.0.0", ("cupy-cuda12x",), "driver runs CUDA 11.8 and 12.0 is the oldest supported: update the driver"),
+        (12040, None, (), "pip install 'autograd_gpu[cuda12]'"),
+        (12040, "13.3.0", ("cupy-cuda12x",), "too old, bfloat16 needs 14: pip install -U 'autograd_gpu[cuda12]'"),
+        (12040, "13.3.0", ("cupy",), "14: pip uninstall cupy, then pip install 'autograd_gpu[cuda12]'"),
+        (13000, "13.3.0", ("cupy-cuda12x",), "14: pip uninstall cupy-cuda12x, then pip install 'autograd_gpu[cuda13]'"),
+        (
+            12040,
+            "14.0.0",
+            ("cupy-cuda13x",),
+            "12.4 and CuPy was built for 13.0: update the driver, or pip uninstall cupy-cuda13x, then",
+        ),
+        (None, "14.0.0", ("cupy-cuda13x",), "no NVIDIA driver was found: install one"),
+    ],
+)
+def test_the_remedy_can_be_had(driver, cupy, installed, says, monkeypatch):
+    """Every extra that a message names exists, and its CuPy runs on the driver."""
+    import importlib.metadata
+    import re
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    from autograd_gpu.backend import driver as module
+
+    def version(name):
+        if name in installed:
+            return cupy
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    def count():
+        raise ValueError("cudaErrorInsufficientDriver")
+
+    runtime = SimpleNamespace(CUDARuntimeError=ValueError, getDeviceCount=count, runtimeGetVersion=lambda: 13000)
+    found = SimpleNamespace(__version__=cupy, cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setattr(module, "driver_version", lambda: driver)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: cupy)
+    monkeypatch.setattr(module.importlib, "import_module", lambda name: found)
+    monkeypatch.setattr(module.importlib.metadata, "version", version)
+    why = module.why_not()
+    assert says in why
+    extras = Path(__file__).resolve().parents[1].joinpath("pyproject.toml").read_text()
+    for extra in re.findall(r"autograd_gpu\[(\w+)\]", why):
+        assert f"\n{extra} = [" in extras
+
+
 def test_a_full_disk_loses_nothing(capsys, monkeypatch):
     save, calls = io.save, []
 

@@ -8,6 +8,8 @@ import io
 import json
 import os
 import pickle
+import threading
+import tracemalloc
 import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
@@ -426,10 +428,51 @@ def test_damaged_structures(tmp_path, name):
         load(path)
 
 
-@pytest.mark.parametrize("shape", ["(1000000000000000,)", "(3,)", "(-1,)", "(10**9,)", "(" * 300, "'a'", f"({10**30}, 0)"])
+@pytest.mark.parametrize(
+    "shape", ["(1000000000000000,)", "(3,)", "(1,)", "(-1,)", "(10**9,)", "(" * 300, "'a'", f"({10**30}, 0)"]
+)
 def test_damaged_arrays(tmp_path, shape):
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("a.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + b"\0" * 8)
     with pytest.raises(ValueError, match=r"'a' in .*x\.npz is damaged"):
         load(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("long_header", [False, True])
+def test_an_array_is_unpacked_only_if_it_is_as_long_as_it_says(tmp_path, long_header):
+    """A small archive that unpacks to much is refused before that takes memory."""
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }\n"
+    start = (
+        b"\x93NUMPY\2\0" + (30_000_000).to_bytes(4, "little")
+        if long_header
+        else b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+    )
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", start + bytes(30_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"'a' in .*x\.npz is damaged"):
+            load(tmp_path / "x.npz")
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_a_pipe_with_a_name(tmp_path, ending):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    value = {"a": ag.arange(5000.0)}
+    whole = save(value, tmp_path / f"x.{ending}").read_bytes()
+    for content in (whole, whole[:100]):
+        pipe = tmp_path / f"{len(content)}.{ending}"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
+        writer.start()
+        if content is whole:
+            same(load(pipe), value)
+        else:
+            with pytest.raises(ValueError, match=f"100.{ending}"):
+                load(pipe)
+        writer.join(30)

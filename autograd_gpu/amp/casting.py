@@ -10,8 +10,8 @@ NOTE [How autocast gets between]
     2. Whether autocast is on is asked there, of the thread: other threads go on as ever, half a microsecond later a call.
     3. Inside a listed function autocast is off, so that a function computes in the dtype that its own list says, whatever
        it is made of.
-    4. Backward runs with autocast off (the engine's `run` is on a list of its own): a gradient has the dtype of what it is
-       the gradient of, at any order.
+    4. Backward runs with autocast off (`_off_in`, which stands next to the engine, core.between NOTE [Getting between]): a
+       gradient has the dtype of what it is the gradient of, at any order.
 
 NOTE [The cache of casts]
     A float32 parameter that is used several times is cast once: casts of leaves that need gradients are kept until the
@@ -24,14 +24,14 @@ import functools
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from types import FunctionType, SimpleNamespace
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from .. import cuda
 from ..backend.promotion import bfloat16, category, float16, float32, float64
-from ..core import engine
+from ..core.between import release, surround
 from ..core.fast import ready
 from ..core.graph import NO_GRAD, PACKAGE, Leaf, mode, words, written
 from ..core.tensor import Tensor
@@ -39,9 +39,6 @@ from . import lists
 
 TYPES = ("cpu", "cuda")
 CHOICES = (float16, bfloat16)
-
-
-BACKWARD = SimpleNamespace(run=engine.run)  # taken now: anomaly detection may put another in its place later
 
 
 class State(threading.local):
@@ -222,7 +219,7 @@ def functions_named(name: str) -> list[FunctionType]:
     from .. import linalg, ops
     from ..nn import functional
 
-    places = [words, *ops.FAMILIES, linalg, functional, BACKWARD]
+    places = [words, *ops.FAMILIES, linalg, functional]
     found = [getattr(place, name, None) for place in places]
     return [f for f in found if isinstance(f, FunctionType)]
 
@@ -237,6 +234,12 @@ def _listed() -> list[_Listed]:
     return [_Listed(function, policy) for function, policy in policies.items()]
 
 
+def _off_in(run: Callable) -> Callable:
+    """Backward with autocast off."""
+    call = _between(run, _as_they_are)
+    return lambda *args: call(args, {})
+
+
 _lock = threading.Lock()
 _active = [0]  # how many autocasts are on, in all threads
 
@@ -249,9 +252,11 @@ def _count(change: int) -> None:
         if not before:
             for listed in _listed():
                 listed.on()
+            surround(_off_in, innermost=True)
         elif not _active[0]:
             for listed in _listed():
                 listed.off()
+            release(_off_in)
 
 
 # -- the context -------------------------------------------------------------------------------------------------------------

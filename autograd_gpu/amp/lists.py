@@ -8,8 +8,9 @@ from __future__ import annotations
 
 # computed in autocast's dtype: products, which tensor cores do, and what is made of them
 LOWER = """
-    addbmm addmm addmv addr baddbmm bmm chain_matmul einsum linear matmul mm mv prelu
-    convolution convolution_input conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
+    addbmm addmm addmv addr baddbmm bmm chain_matmul einsum linear matmul mlp mm mv prelu
+    convolution convolution_input convolution_relu_pool
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
     multi_dot vecdot scaled_dot_product_attention
     gru gru_cell gru_layer lstm lstm_cell lstm_layer rnn_layer rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
 """.split()
@@ -31,6 +32,6 @@ FLOAT32_UNLESS_ASKED = "cumprod cumsum log_softmax prod softmax softmin sum".spl
 # computed in the widest dtype among the arguments
 WIDEST = "addcdiv addcmul atan2 bilinear cross dot grid_sample index_put inner scatter_add tensordot vdot".split()
 
-# left as they are, with autocast off inside: backward, for a gradient has the dtype of what it is the gradient of, and what takes
-# its input in 16 bits with weights and statistics in 32, and gives its result in the dtype of the input
-OFF = "run batch_norm instance_norm".split()
+# left as they are, with autocast off inside: what takes its input in 16 bits with weights and statistics in 32, and gives its
+# result in the dtype of the input
+OFF = "batch_norm instance_norm".split()

@@ -16,6 +16,7 @@ from ..core.tensor import Tensor
 
 READY, UNSCALED, STEPPED = range(3)
 _log = logging.getLogger("autograd_gpu.amp")
+_used: weakref.WeakSet[GradScaler] = weakref.WeakSet()  # those that have scaled a loss
 
 
 class Overflow(NamedTuple):
@@ -110,6 +111,7 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
+            _used.add(self)
             self._losses.append(weakref.ref(outputs))
             if outputs.array.ndim == 0 and outputs.array.dtype.itemsize == 2:  # which may not hold the scale
                 outputs = outputs.float()
@@ -131,7 +133,7 @@ class GradScaler:
             raise RuntimeError("unscale_() is being called after step().")
         kinds: dict[tuple, list[Tensor]] = {}
         for group in optimizer.param_groups:
-            for p in group["params"]:
+            for p in dict.fromkeys(group["params"]):
                 if p.grad is not None:
                     if p.grad.array.dtype == float16:
                         raise ValueError("Attempting to unscale FP16 gradients.")
@@ -216,8 +218,8 @@ class GradScaler:
         losses = [t for t in (ref() for ref in self._losses) if t is not None]
         users = _users(losses, {p.node for p in bad})
         # the one that goes into the newest node; without a graph the last one, for modules list their parts in order
-        first = max(bad, key=lambda p: users[p.node].number if p.node in users else 0) if users else bad[-1]
-        user = users.get(first.node)
+        first = max(bad, key=lambda p: users[p.node][0] if p.node in users else 0) if users else bad[-1]
+        _, user = users.get(first.node, (0, None))
         name = self._names.get(id(first), f"parameter {[p is first for p in parameters].index(True)} of the optimizer")
         loss = next((float(x) for t in losses for x in t.detach().reshape(-1).tolist() if not math.isfinite(x)), None)
         op = None if user is None else f"{user.name()} at {where(user.place)}"
@@ -287,13 +289,24 @@ class GradScaler:
         return {**self.__dict__, "_losses": []}
 
 
+def scaler_of(nodes: Iterable[Node]) -> GradScaler | None:
+    """The scaler that has scaled, since its last update(), a loss that one of these nodes gave."""
+    known = {id(node) for node in nodes}
+    for scaler in list(_used):
+        losses = [ref() for ref in scaler._losses]
+        if any(loss is not None and id(loss.node) in known for loss in losses):
+            return scaler
+    return None
+
+
 def _on_host(array: Any) -> Any:
     """A copy that can be looked at: waits for the device."""
     return backend.of(array.__class__).to_host(array)
 
 
-def _users(losses: list[Tensor], leaves: set[Leaf]) -> dict[Leaf, Node]:
-    """For each leaf the newest node that takes it, which is the one that backward comes to first. Casts are passed over."""
+def _users(losses: list[Tensor], leaves: set[Leaf]) -> dict[Leaf, tuple[float, Node]]:
+    """For each leaf the newest node that takes it, which is the one that backward comes to first, and its number, or that of the
+    layer if the node stands for several. Casts are passed over."""
     seen: dict[int, Any] = {}
     stack = [t.node for t in losses if t.node is not None]
     while stack:
@@ -304,7 +317,9 @@ def _users(losses: list[Tensor], leaves: set[Leaf]) -> dict[Leaf, Node]:
     users: dict[Any, Any] = {}
     for number in sorted(seen, reverse=True):
         node = seen[number]
-        for edge in node.edges:
-            cast = node.name() == words.cast.op.name
-            users.setdefault(edge, users.get(node, node) if cast else node)
+        cast = node.name() == words.cast.op.name
+        depths = getattr(getattr(node, "plan", None), "depths", None) or [0.0] * len(node.edges)
+        for edge, depth in reversed([*zip(node.edges, depths, strict=True)]):
+            made = (number - depth, node)
+            users.setdefault(edge, users.get(node, made) if cast else made)
     return {leaf: users[leaf] for leaf in leaves if leaf in users}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cpu
+from . import cpu, memory
 from .driver import why_not
 
 
@@ -65,6 +65,8 @@ _before: list[Device] = []
 
 _speakers: dict[type, Any] = {np.ndarray: cpu}
 apart = [False]  # whether there are several CUDA devices; known once CUDA is used. See gpu.guard NOTE [Several devices]
+streamed = [False]  # whether a stream was chosen. See streams.NOTE [Backward in streams]
+placed = [False]  # whether either is so: then backward must see to where it runs
 
 
 def of(kind: type) -> Any:
@@ -92,7 +94,9 @@ def _gpu() -> ModuleType:
     from . import gpu
     from .gpu.guard import everywhere, several_devices
 
+    memory.install()
     apart[0] = several_devices()
+    placed[0] = placed[0] or apart[0]
     _speakers[cupy.ndarray] = everywhere(gpu) if apart[0] else gpu
     return gpu
 
@@ -101,6 +105,16 @@ def beside(array: Any) -> Any:
     """The vocabulary that makes arrays on the device of `array`, and not, as that of its kind, on the current one."""
     xp = of(array.__class__)
     return xp if xp is cpu or not apart[0] else vocabulary(xp.device_of(array))
+
+
+def workplace(array: Any) -> tuple[int, int]:
+    """The device of a CUDA array, and the stream into which work goes there: who made something in one must wait in another."""
+    index = device_of(array).index
+    if not streamed[0]:
+        return index, 0
+    import cupy
+
+    return index, cupy.cuda.get_current_stream(index).ptr
 
 
 def asked(array: Any, method: str) -> Any:
@@ -129,6 +143,19 @@ def coming_back() -> Iterator[None]:
         yield
     finally:
         cupy.cuda.runtime.setDevice(before)
+
+
+@contextmanager
+def placing(clock: Callable[[], int] | None) -> Iterator[Any]:
+    """What takes a backward to the device and stream of each node, and back. See streams.NOTE [Backward in streams]."""
+    from .streams import Going
+
+    going = Going(clock)
+    with coming_back():
+        try:
+            yield going
+        finally:
+            going.back()
 
 
 class _Elsewhere:
@@ -195,6 +222,11 @@ def adopted(array: Any) -> Any:
 def device_of(array: Any) -> Device:
     """The device of an array."""
     return of(array.__class__).device_of(array)
+
+
+def together(a: Any, b: Any) -> bool:
+    """Whether two arrays lie on one device."""
+    return a.__class__ is b.__class__ and (not apart[0] or device_of(a) == device_of(b))
 
 
 def move(array: Any, device: Device) -> Any:

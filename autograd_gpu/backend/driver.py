@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import importlib.metadata
 import importlib.util
 
 OLDEST = 75  # the compute capability of Turing, the first that the kernels are compiled for
@@ -31,14 +32,50 @@ def why_not(index: int | None = None) -> str | None:
                 "no NVIDIA driver was found and CuPy is not installed: on a machine with an NVIDIA GPU and its driver "
                 "(https://www.nvidia.com/drivers), pip install 'autograd_gpu[cuda13]'"
             )
-        return f"CuPy is not installed: pip install 'autograd_gpu[{'cuda13' if driver >= 13000 else 'cuda12'}]'"
+        return _too_old(driver) or f"CuPy is not installed: pip install '{_extra(driver)}'"
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
         return f"CuPy is installed but does not load ({str(error).strip().splitlines()[0]}): reinstall it, in one version only"
     if int(cupy.__version__.split(".")[0]) < 14:
-        return f"CuPy {cupy.__version__} is too old, bfloat16 needs 14: pip install -U 'autograd_gpu[cuda13]'"
+        return _too_old(driver) or f"CuPy {cupy.__version__} is too old, bfloat16 needs 14: {_instead(driver)}"
     return _why_not_runtime(cupy.cuda.runtime, index)
+
+
+def _extra(driver: int | None) -> str:
+    """The extra whose CuPy a driver runs."""
+    return f"autograd_gpu[{'cuda12' if driver is not None and driver < 13000 else 'cuda13'}]"
+
+
+def _too_old(driver: int | None) -> str | None:
+    """What to say of a driver that runs the CuPy of no extra."""
+    if not driver or driver >= 12000:
+        return None
+    return (
+        f"the NVIDIA driver runs CUDA {_version(driver)} and 12.0 is the oldest supported: update the driver "
+        "(https://www.nvidia.com/drivers)"
+    )
+
+
+def _version(cuda: int) -> str:
+    return f"{cuda // 1000}.{cuda % 1000 // 10}"
+
+
+def _instead(driver: int | None) -> str:
+    """How to get the CuPy that a driver runs in the place of the one that is installed: of two in one place none works."""
+    extra = _extra(driver)
+    wanted = f"cupy-{extra[-7:-1]}x"
+    others = [name for name in ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x") if name != wanted and _installed(name)]
+    if others:
+        return f"pip uninstall {' '.join(others)}, then pip install '{extra}'"
+    return f"pip install -U '{extra}'"
+
+
+def _installed(name: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _why_not_runtime(runtime: object, index: int | None) -> str | None:
@@ -67,9 +104,9 @@ def _worded(error: str, runtime: object) -> str:
         driver, needed = driver_version(), runtime.runtimeGetVersion()
         if not driver:
             return "no NVIDIA driver was found: install one (https://www.nvidia.com/drivers) on a machine with an NVIDIA GPU"
-        return (
-            f"the NVIDIA driver runs CUDA {driver // 1000}.{driver % 1000 // 10} and CuPy was built for {needed // 1000}."
-            f"{needed % 1000 // 10}: update the driver, or pip install 'autograd_gpu[cuda{driver // 1000}]' in its place"
+        return _too_old(driver) or (
+            f"the NVIDIA driver runs CUDA {_version(driver)} and CuPy was built for {_version(needed)}: update the driver, or "
+            f"{_instead(driver)}"
         )
     if "NoDevice" in error:
         return "no CUDA device was found: is there an NVIDIA GPU, and does CUDA_VISIBLE_DEVICES hide it?"

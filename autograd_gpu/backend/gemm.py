@@ -5,7 +5,7 @@ NOTE [cuBLASLt]
     1. cuBLASLt thinks in columns. A matrix (m, n) of ours, whose rows lie one after the other, is its matrix (n, m) read without
        turning it; so C = A B is asked for as C' = B' A', and a transposed operand is a flag instead of a copy.
     2. What an addition of a bias, a relu or a gelu (its approximation by tanh) would read and write again is done on the way out;
-       and the sums of a factor's rows, which are the gradient of a bias, on its way in.
+       and the sums of a factor's rows, which are the gradient of a bias, on its way in. The rest of this kind is in `epilogues`.
     3. Which algorithm is best, cuBLASLt guesses once for a kind of product: shapes, strides, alignments, dtype. It is kept, so
        that a product gives the same bits each time. The workspace is ours, one for each stream, because cuBLASLt may not allocate
        while a stream is captured.
@@ -41,7 +41,7 @@ _DATA = {float32: 0, float64: 1, float16: 2, bfloat16: 14}
 _COMPUTE = {float32: 68, float64: 70, float16: 68, bfloat16: 68}
 _COMPUTE_TF32 = 77
 # attributes of products, matrices and preferences, and the bits of epilogues
-_TRANSPOSE_A, _TRANSPOSE_B, _EPILOGUE, _BIAS_POINTER = 3, 4, 7, 8
+_TRANSPOSE_A, _TRANSPOSE_B, _EPILOGUE, _BIAS_POINTER, _AUX_POINTER, _AUX_LEAD = 3, 4, 7, 8, 11, 12
 _BATCH_COUNT, _BATCH_STRIDE = 5, 6
 _MOST_WORKSPACE, _ALIGNMENTS = 1, (5, 6, 7, 8)
 _ACTIVATIONS = {None: 0, "relu": 2, "gelu_tanh": 32}
@@ -76,6 +76,7 @@ class _Kind(NamedTuple):
     out: _Matrix
     epilogue: int
     tf32: bool
+    aux_lead: int  # of the matrix that `epilogues` read or write beside, in its elements; 0 for none
 
 
 def multiply(a: Any, b: Any, *, bias: Any = None, activation: str | None = None, out: Any = None, row_sums: Any = None) -> Any:
@@ -274,7 +275,7 @@ class _Products:
         self.handle = library.create()
         self.plans: dict[_Kind, _Plan | None] = {}
         self.workspaces: dict[int, Any] = {}
-        self.checked: dict[np.dtype, bool] = {}
+        self.checked: dict[Any, bool] = {}  # a dtype, or with what `epilogues` does -> does it come out right?
         self.lock = threading.RLock()  # a plan's pointer to the bias is set and used in two steps
 
     def __call__(self, a: Any, b: Any, bias: Any, activation: str | None, out: Any, row_sums: Any = None) -> Any:
@@ -284,41 +285,47 @@ class _Products:
         if bias is not None and (bias.dtype is not a.dtype or bias.shape != b.shape[-1:]):
             return None
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        batch, m, n = math.prod(lead), a.shape[-2], b.shape[-1]
-        shape = (*lead, m, n)
+        shape = (*lead, a.shape[-2], b.shape[-1])
         fits = out is not None and out.shape == shape and out.dtype is a.dtype and out.flags.c_contiguous
         result = out if fits else cupy.empty(shape, a.dtype)
-        (a, right), (b, left) = _operand(a, lead), _operand(b, lead)
-        target = _Matrix(n, m, n, m * n if batch > 1 else 0, False, _alignment(result))
         epilogue = _ACTIVATIONS[activation] | (_WITH_BIAS if bias is not None else 0) or _PLAIN
-        bias, first = None if bias is None else cupy.ascontiguousarray(bias), a
+        bias, vector = None if bias is None else cupy.ascontiguousarray(bias), row_sums
         if row_sums is not None:
-            bias, epilogue = row_sums, _ROW_SUMS
-        kind = _Kind(a.dtype, batch, left, right, target, epilogue, a.dtype == float32 and allow_tf32[0])
-        with self.lock:
-            plan = self.plan(kind, bias)
-            if plan is not None:
-                self.multiply(plan, a, b, bias, result)
-            elif epilogue != _PLAIN:
-                plan = self.plan(kind._replace(epilogue=_PLAIN), None)
-                if plan is not None:
-                    self.multiply(plan, a, b, None, result)
-                    if row_sums is None:
-                        _finish(result, bias, activation)
-                    else:
-                        _sum_rows(first, row_sums)
-        if plan is None:
+            epilogue = _ROW_SUMS
+        done = self.write(result, a, b, epilogue, bias if vector is None else vector)
+        if not done and epilogue != _PLAIN:
+            done = self.write(result, a, b, _PLAIN)
+            if done and row_sums is None:
+                _finish(result, bias, activation)
+            elif done:
+                _sum_rows(a, row_sums)
+        if not done:
             return None
         if out is not None and not fits:
             out[...] = result
         return result if out is None else out
 
-    def multiply(self, plan: _Plan, a: Any, b: Any, bias: Any, out: Any) -> None:
+    def write(self, out: Any, a: Any, b: Any, epilogue: int, vector: Any = None, aux: Any = None, aux_lead: int = 0) -> bool:
+        """Write the product of a and b into `out`, which is C-contiguous. False if cuBLASLt has no algorithm for it.
+
+        vector   what the epilogue adds to each row, or where it puts sums
+        aux      another array that it reads or writes, whose rows are `aux_lead` elements apart"""
+        lead, (m, n) = out.shape[:-2], out.shape[-2:]
+        batch = math.prod(lead)
+        (a, right), (b, left) = _operand(a, lead), _operand(b, lead)
+        target = _Matrix(n, m, n, m * n if batch > 1 else 0, False, _alignment(out))
+        kind = _Kind(a.dtype, batch, left, right, target, epilogue, a.dtype == float32 and allow_tf32[0], aux_lead)
+        with self.lock:
+            plan = self.plan(kind, vector, aux)
+            if plan is not None:
+                self.multiply(plan, a, b, vector, out, aux)
+        return plan is not None
+
+    def multiply(self, plan: _Plan, a: Any, b: Any, bias: Any, out: Any, aux: Any) -> None:
         """Launch a product. B comes before A, see rule 1."""
         import cupy
 
-        if bias is not None:
-            self.set_attribute(plan.product, _BIAS_POINTER, c_uint64(bias.data.ptr))
+        self.set_pointers(plan.product, bias, aux)
         stream = cupy.cuda.get_current_stream().ptr
         workspace = self.workspaces.get(stream)
         if workspace is None:
@@ -329,10 +336,16 @@ class _Products:
             out.data.ptr, target, out.data.ptr, target, addressof(plan.algorithm), workspace.data.ptr, WORKSPACE, stream,
         )  # fmt: skip
 
+    def set_pointers(self, product: int, bias: Any, aux: Any) -> None:
+        if bias is not None:
+            self.set_attribute(product, _BIAS_POINTER, c_uint64(bias.data.ptr))
+        if aux is not None:
+            self.set_attribute(product, _AUX_POINTER, c_uint64(aux.data.ptr))
+
     def set_attribute(self, product: int, which: int, value: Any) -> None:
         self.library.matmul_desc_set_attribute(product, which, addressof(value), ctypes.sizeof(value))
 
-    def plan(self, kind: _Kind, bias: Any) -> _Plan | None:
+    def plan(self, kind: _Kind, bias: Any, aux: Any) -> _Plan | None:
         """The plan for a kind of product, None if cuBLASLt has no algorithm for it."""
         try:
             return self.plans[kind]
@@ -340,18 +353,19 @@ class _Products:
             pass
         if len(self.plans) >= 4096:  # shapes that never come again
             self.plans.clear()
-        plan = self.plans[kind] = self.make_plan(kind, bias)
+        plan = self.plans[kind] = self.make_plan(kind, bias, aux)
         return plan
 
-    def make_plan(self, kind: _Kind, bias: Any) -> _Plan | None:
+    def make_plan(self, kind: _Kind, bias: Any, aux: Any) -> _Plan | None:
         scalar = c_double if kind.dtype == float64 else c_float
         compute = _COMPUTE_TF32 if kind.tf32 else _COMPUTE[kind.dtype]
         product = self.library.matmul_desc_create(compute, _DATA[float64 if kind.dtype == float64 else float32])
         self.set_attribute(product, _TRANSPOSE_A, c_int32(kind.left.turned))
         self.set_attribute(product, _TRANSPOSE_B, c_int32(kind.right.turned))
         self.set_attribute(product, _EPILOGUE, c_uint32(kind.epilogue))
-        if bias is not None:
-            self.set_attribute(product, _BIAS_POINTER, c_uint64(bias.data.ptr))
+        if kind.aux_lead:
+            self.set_attribute(product, _AUX_LEAD, c_int64(kind.aux_lead))
+        self.set_pointers(product, bias, aux)
         layouts = tuple(self.make_layout(kind, matrix) for matrix in (kind.left, kind.right, kind.out))
         algorithm = self.choose(product, layouts, kind)
         return None if algorithm is None else _Plan(product, layouts, algorithm, scalar(1), scalar(0))

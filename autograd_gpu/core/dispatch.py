@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import backend
 from ..backend.promotion import category, default_dtype, result_type
+from ..backend.residue import Instead
 from .graph import NO_GRAD, Fan, Node, mode, outside, tick, words
 from .op import PUBLIC, Lane, Op, Plan
 from .tensor import Tensor
@@ -75,7 +76,10 @@ def general(op: Op, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
     if not mode.state & NO_GRAD and any(nodes):
         t.node = attach(op, lane, inputs, arrays, keywords, out)
         if op.residue and t.node is not None:
-            t.node.saved += (residue,)
+            saved = (*t.node.saved, residue)
+            if residue.__class__ is Instead:
+                saved = [None if name == op.inputs[0] else x for name, x in zip((*t.node.plan.names, ""), saved, strict=True)]
+            t.node.saved = tuple(saved)
     if op.view:
         note_view(t, inputs[0], op, keywords, None)
     return t
@@ -160,7 +164,7 @@ def constant(value: Any, dtype: Any, like: Any) -> Tensor:
     """A Python number as a Tensor without dimensions, on the device of the array `like`. The last few thousand are kept, for
     `x * 2` comes again and again."""
     kind = like.__class__
-    key = (value, dtype, kind if kind is np.ndarray else (kind, backend.device_of(like).index))
+    key = (value, dtype, kind if kind is np.ndarray else backend.workplace(like))
     if value and key in _constants:  # not zero: 0.0 and -0.0 are equal keys
         return _constants[key]
     t = Tensor(backend.beside(like).asarray(value, dtype))

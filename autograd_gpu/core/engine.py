@@ -20,14 +20,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from sys import getrefcount
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
 import numpy as np
 
 from .. import backend
+from . import between
+from .between import slot
 from .dispatch import NUMBERS
-from .graph import NO_GRAD, Fan, Leaf, Node, Output, check_unwritten, last_write, mode, set_mode, touch, where, words
+from .graph import NO_GRAD, Fan, Leaf, Node, Output, check_unwritten, last_write, mode, set_mode, tick, touch, where, words
 from .tensor import Tensor
 
 
@@ -37,16 +39,26 @@ def run(
     create: bool,
     only: set | None = None,
     catch: set | None = None,
-    apart: bool = False,
+    inner: bool = False,
+    going: Any = None,
 ) -> dict:
     """Pull the gradients of `roots`, pairs (node, gradient), back through the graph.
 
     only    the nodes to visit; None: all
     catch   nodes whose gradient is returned, in a dict; a leaf among them does not accumulate it
-    apart   for calls from here: there are several CUDA devices, and that of each gradient is made the current one"""
-    if backend.apart[0] and not apart:
-        with backend.coming_back():
-            return run(roots, retain, create, only, catch, True)
+    inner   for calls from what stands between, see between.NOTE [Getting between]
+    going   for calls from here: there are several CUDA devices or streams, and those of each node are made the current ones"""
+    call = slot.call
+    if call is not None and not inner:
+        quiet = slot.quiet
+        if not quiet[0] or only is not None or catch is not None or quiet[1] != get_ident():
+            return call(roots, retain, create, only, catch)
+        quiet[0] -= 1
+    if backend.placed[0] and going is None:
+        with backend.placing(tick if create else None) as going:
+            found = run(roots, retain, create, only, catch, True, going)
+            going.hand([x.array if create else x for x in found.values()])
+            return found
     caught: dict[Any, Any] = {}
     pending: dict[int, list] = {}
     heap: list[int] = []
@@ -56,15 +68,15 @@ def run(
     entry = None
     node, g = roots[0] if len(roots) == 1 else (None, None)  # the newest node, in hand
     if node is None:
-        _add(roots, pending, heap)
+        _add(roots, pending, heap, going)
     while True:
         if node is None:
             if not heap:
                 break
             node, g, _ = entry = pending.pop(-heappop(heap))
             waiting = -heap[0] if heap else 0
-        if apart:
-            _go_to(g)
+        if going:
+            _go_to(g, going, node)
         if node.__class__ is not Node or catch is not None:
             if entry is None:
                 entry = [node, g, False]
@@ -74,11 +86,11 @@ def run(
                 continue
             g = entry[1]
         entry = None
-        saved = node.saved
-        if saved is None:
+        if node.saved is None:
             raise _passed_before(node)
         if written[0] > node.number:
             check_unwritten(node)
+        saved = node.saved
         plan, edges, shapes = node.plan, node.edges, node.shapes
         xp = plan.xp
         if create:
@@ -106,7 +118,7 @@ def run(
             g_edge = grads[i]
             if g_edge is None:
                 continue
-            if apart:
+            if going:
                 _go_to(g_edge)
             number = edge.number
             entry = pending.get(number)
@@ -142,10 +154,17 @@ def run(
         with _accumulating:
             while pending:
                 leaf, g, _ = pending.popitem()[1]
-                if apart:
-                    _go_to(g)
+                if going:
+                    _go_to(g, going, leaf)
                 _accumulate(leaf, g, create)
     return caught
+
+
+def _inner(roots: list, retain: bool | None, create: bool, only: set | None = None, catch: set | None = None) -> dict:
+    return run(roots, retain, create, only, catch, True)
+
+
+between.begin(_inner)
 
 
 def _fit(xp: Any, grads: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
@@ -156,9 +175,13 @@ def _fit(xp: Any, grads: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _go_to(g: Any) -> None:
-    """Make the CUDA device of a gradient, or of a list of them, the current one."""
-    backend.go_to([x.array if isinstance(x, Tensor) else x for x in (g if g.__class__ is list else [g])])
+def _go_to(g: Any, going: Any = None, node: Any = None) -> None:
+    """Make the CUDA device of a gradient, or of a list of them, and the stream of its node the current ones."""
+    arrays = [x.array if isinstance(x, Tensor) else x for x in (g if g.__class__ is list else [g])]
+    if backend.apart[0]:
+        backend.go_to(arrays)
+    if going:
+        going.to(None if isinstance(node, Leaf) else node.number, arrays)
 
 
 def _passed_before(node: Node) -> RuntimeError:
@@ -168,7 +191,7 @@ def _passed_before(node: Node) -> RuntimeError:
     )
 
 
-def _add(roots: list[tuple[Any, Any]], pending: dict, heap: list) -> None:
+def _add(roots: list[tuple[Any, Any]], pending: dict, heap: list, going: Any) -> None:
     """Put roots where they wait for their turn; what comes twice, once with the sum."""
     for node, g in roots:
         entry = pending.get(node.number)
@@ -176,7 +199,7 @@ def _add(roots: list[tuple[Any, Any]], pending: dict, heap: list) -> None:
             pending[node.number] = [node, g, False]
             heappush(heap, -node.number)
         else:
-            if backend.apart[0]:
+            if going:
                 _go_to(g)
             entry[1] = entry[1] + g
 
@@ -295,6 +318,8 @@ def _check_replaced(hook: Any, replaced: Any, g: Tensor) -> None:
         )
     if replaced.array.dtype != g.array.dtype:
         raise RuntimeError(f"hook '{name}' has changed the type of value: it got {g.dtype} and returned {replaced.dtype}")
+    if not backend.together(replaced.array, g.array):
+        raise RuntimeError(f"hook '{name}' has changed the device of value: it got {g.device} and returned {replaced.device}")
 
 
 def reachable(roots: Sequence[Any], targets: set) -> set:
@@ -343,6 +368,13 @@ def _root(i: int, t: Tensor, g: Tensor | None, create: bool) -> tuple[Any, Any]:
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g.array.shape != array.shape:
         raise RuntimeError(f"Mismatch in shape: grad has shape {list(g.shape)} and the output has shape {list(t.shape)}")
+    if not backend.together(g.array, array):
+        if g.array.ndim:
+            raise RuntimeError(
+                f"invalid gradient at index {i} - expected device {t.device} but got {g.device}: Expected all tensors to be on "
+                f"the same device, but found at least two devices, {t.device} and {g.device}: move it with .to('{t.device}')"
+            )
+        g = words.move(g, device=t.device, source=g.device)
     if g.array.dtype != array.dtype:
         g = words.astype(g, dtype=array.dtype)
     return node, g if create else g.array

@@ -81,6 +81,7 @@ from types import CodeType
 
 import numpy as np
 
+from ..backend.residue import Instead
 from .dispatch import general, shapes
 from .graph import NO_GRAD, PACKAGE, Node, mode, ours, outside, tick, unusual
 from .op import REQUIRED, Op, saved_names, saved_text
@@ -144,6 +145,7 @@ RUNTIME = {
     "__name__": __name__,  # by which the filter for NumPy's warnings knows this package
     "new": object.__new__,
     "getframe": sys._getframe,
+    "Instead": Instead,
     **{"ndarray": np.ndarray, "Tensor": Tensor, "Node": Node, "NO_GRAD": NO_GRAD, "mode": mode, "unusual": unusual, "tick": tick},
     **{"site": site, "thread": threading.get_ident, "ours": ours, "outside": outside, "note_view": note_view, "shapes": shapes},
 }
@@ -223,6 +225,8 @@ def _count_edges(op: Op, carrying: list[str], known: tuple[str, ...] = (), inden
         return f"_t.node = None\n{indent}return _t"
     places = [op.inputs.index(n) for n in known]
     saved = saved_text(op, saved_names(op, op.active_rules(places)), lambda n: "_out" if n in op.outputs else f"{n}_data")
+    if op.residue:
+        saved = [f"None if _residue.__class__ is Instead else {s}" if s == f"{op.inputs[0]}_data" else s for s in saved]
     nodes, kept = "".join(f"{n}_node, " for n in known), "".join(f"{text}, " for text in saved)
     return f"_edges, _mask, _saved = ({nodes}), {sum(1 << i for i in places)}, ({kept})"
 

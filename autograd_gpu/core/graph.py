@@ -26,6 +26,7 @@ from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
 from .. import backend
+from ..backend.residue import Instead, Unwritten
 
 words = SimpleNamespace()  # the vocabulary that Tensors speak: a word for each op, put here by the decorators of core.primitive
 
@@ -243,13 +244,30 @@ def written(array: Any) -> Write | None:
     return _writes.get(id(backend.of(array.__class__).memory(array)))
 
 
+def let_go(x: Any) -> None:
+    """Take from the op that made tensor x the output that it kept to spare work. For what comes behind and does not keep x: alone
+    for that, x is not worth its memory."""
+    saved = getattr(x.node, "saved", None)
+    if saved and saved[-1].__class__ is Unwritten:
+        x.node.saved = (*saved[:-1], None)
+
+
 def check_unwritten(node: Node) -> None:
-    """Raise RuntimeError if an array that `node` saved was overwritten since. See NOTE [One clock]."""
-    for i in node.plan.array_places(node.saved):
-        array = node.saved[i]
+    """Raise RuntimeError if an array that `node` saved was overwritten since. See NOTE [One clock]. A residue that can be done
+    without is taken away instead."""
+    names, saved = node.plan.names, node.saved
+    places, residue = node.plan.array_places(saved), saved[-1] if saved else None
+    arrays = [saved[i] for i in places]
+    if residue.__class__ is Instead:
+        arrays += residue.arrays
+    elif residue.__class__ is Unwritten:
+        write = written(residue.array)
+        if write is not None and write.number > node.number:
+            node.saved = (*saved[:-1], None)
+    for k, array in enumerate(arrays):
         write = None if array is None else written(array)
         if write is not None and write.number > node.number:
-            name = node.plan.names[min(i, len(node.plan.names) - 1)]
+            name = names[min(places[k], len(names) - 1)] if k < len(places) else residue.names[k - len(places)]
             op, place = write.by
             raise RuntimeError(
                 f"an array needed for gradient computation has been modified by an inplace operation: {node.name()} at "

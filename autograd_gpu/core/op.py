@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .. import backend
 from ..backend.promotion import category
+from ..backend.residue import Instead
 from .graph import Fan, Node, words
 from .tensor import Tensor
 
@@ -274,10 +275,17 @@ class Plan:
         """As `pull`, running only the rules of the wanted edges: None stands for the others."""
         if self.op.variadic in self.op.rules or all(wanted):
             return [grad if want else None for grad, want in zip(self.pull(xp, g, *saved), wanted, strict=True)]
+        saved = self.restored(saved)
         return [
             rule(xp, g, *self._at(places, saved)) if want else None
             for want, (rule, places) in zip(wanted, self.rules, strict=True)
         ]
+
+    def restored(self, saved: Sequence[Any]) -> Sequence[Any]:
+        """`saved` with the first input, if its residue stands for that."""
+        if not self.op.residue or saved[-1].__class__ is not Instead:
+            return saved
+        return [saved[-1].input() if name == self.op.inputs[0] else x for name, x in zip((*self.names, ""), saved, strict=True)]
 
     def _at(self, places: Sequence[int], saved: Sequence[Any]) -> list[Any]:
         """The saved items at `places`, of which that of a variadic input stands for all the last ones."""
@@ -298,7 +306,7 @@ class Plan:
         """What `node` saved, its arrays as Tensors in their places in the graph: what a rule needs to be differentiated."""
         edges = dict(zip(self.needed, node.edges, strict=True))
         result = []
-        for i, value in enumerate(node.saved):
+        for i, value in enumerate(self.restored(node.saved)):
             kind, which = self.source(i)
             if kind == "input":
                 value = Tensor(value, edges.get(which))

@@ -22,6 +22,9 @@ NOTE [Residue]
     The one exception: the fused forward of an op declared with residue=True may return (out, residue), and its fused backward
     is then given `residue`, else None. The rule, and with it higher orders, knows nothing of it. For what is dear to compute
     again and small, as the exponentials of a few logits.
+    It may also be an `Instead`: the op's first input can be made of other arrays that live anyway, most often its output, and
+    is not kept. `Plan.restored` puts it back for the rule. A write into the output that the caller may make, for he knows
+    nothing of this, is no error: core.inplace NOTE [In place], rule 6. Or `Unwritten`: the output again, for what it spares.
 
 NOTE [One text, several meanings]
     Rules run over raw arrays in an ordinary backward, and over Tensors, which record, under create_graph: then `xp` is
@@ -73,13 +76,14 @@ def elementwise(
     *,
     promote: Any = True,
     errors: Callable | None = None,
+    residue: bool = False,
     **rules: Callable,
 ) -> Callable:
     """Declare an op whose output element depends on the elements at the same place alone (after broadcasting).
 
     The Jacobian is diagonal, so the rule that pulls g back also pushes a tangent forward. Inputs are promoted to one dtype.
-    A single positional rule is that of the first input."""
-    return _decorator("elementwise", rule, rules, promote=promote, errors=errors)
+    A single positional rule is that of the first input. `residue`: see NOTE [Residue]."""
+    return _decorator("elementwise", rule, rules, promote=promote, errors=errors, residue=residue)
 
 
 def linear(

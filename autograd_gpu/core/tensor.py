@@ -181,6 +181,11 @@ class Tensor(Interop):
                 )
             if value.array.dtype != self.array.dtype:
                 raise RuntimeError(f"assigned grad has dtype {value.dtype} where the tensor has {self.dtype}")
+            if not backend.together(value.array, self.array):
+                raise RuntimeError(
+                    f"attempting to assign a gradient with device '{value.device}' to a tensor with device '{self.device}'. "
+                    "Please ensure that the gradient and the tensor are on the same device"
+                )
         if isinstance(self.node, Leaf):
             self.node.grad = value
         else:

@@ -73,19 +73,23 @@ def read_csv(
         header = any(_number(field) is None for field in numbered[0][1] if field.strip() not in MISSING)
     names = [field.strip() for field in numbered.pop(0)[1]] if header else [str(i) for i in range(width)]
     chosen = list(range(width)) if columns is None else [_column(c, names, path) for c in columns]
-    reader = _Reader(path, names, chosen, missing)
+    dtype = np.dtype(dtype)
+    whole = dtype.kind in "iub"  # then they stay Python's integers, of which none is rounded
+    reader = _Reader(path, names, chosen, missing, whole)
     rows = [row for line, fields in numbered if (row := reader.row(line, fields)) is not None]
-    values = np.array(rows, np.float64).reshape(len(rows), len(chosen))
+    values = np.array(rows, object if whole else np.float64).reshape(len(rows), len(chosen))
     if missing == "mean":
         _fill_with_means(values, path, [names[c] for c in chosen])
-    return Table(Tensor(_as(values, np.dtype(dtype), path)), [names[c] for c in chosen])
+    if whole:
+        _check_fit(values, dtype, path)
+    return Table(Tensor(values.astype(dtype)), [names[c] for c in chosen])
 
 
 class _Reader:
     """Makes numbers of the fields of rows."""
 
-    def __init__(self, path: str, names: list[str], chosen: list[int], missing: str | float):
-        self.path, self.names, self.chosen, self.missing = path, names, chosen, missing
+    def __init__(self, path: str, names: list[str], chosen: list[int], missing: str | float, whole: bool):
+        self.path, self.names, self.chosen, self.missing, self.whole = path, names, chosen, missing, whole
         self.instead = float("nan") if missing in ("nan", "mean") else missing
 
     def row(self, line: int, fields: list[str]) -> list[float] | None:
@@ -98,7 +102,7 @@ class _Reader:
             try:
                 value = float(field)
                 if value == value and "_" not in field:
-                    row.append(value)
+                    row.append(_exact(field, value) if self.whole else value)
                     continue
             except ValueError:
                 pass
@@ -113,6 +117,14 @@ class _Reader:
                 )
             row.append(float(self.instead))
         return row
+
+
+def _exact(field: str, value: float) -> float:
+    """The number in a field, as an int if it is written as one."""
+    try:
+        return int(field)
+    except ValueError:
+        return value
 
 
 def _number(field: str) -> float | None:
@@ -136,18 +148,22 @@ def _column(column: str | int, names: list[str], path: str) -> int:
 def _fill_with_means(values: np.ndarray, path: str, names: list[str]) -> None:
     for c, name in enumerate(names):
         column = values[:, c]
-        absent = np.isnan(column)
+        absent = (column != column).astype(bool)  # NaN, in a column of any objects
         if absent.all() and absent.size:
             raise ValueError(f"{path}: column {name!r} has no value at all, so there is no mean to fill it with")
         if absent.any():
             column[absent] = column[~absent].sum() / (~absent).sum()
 
 
-def _as(values: np.ndarray, dtype: np.dtype, path: str) -> np.ndarray:
-    if dtype.kind in "iub":
-        wrong = np.argwhere(values != np.trunc(values))
-        if wrong.size:
-            raise ValueError(
-                f"{path}: {values[tuple(wrong[0])]} is no whole number, as {dtype} needs: row {wrong[0][0]} of the data"
-            )
-    return values.astype(dtype)
+def _check_fit(values: np.ndarray, dtype: np.dtype, path: str) -> None:
+    """Raise ValueError if an integer dtype does not hold one of the values."""
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    for (row, _), value in np.ndenumerate(values):
+        try:
+            whole = int(value) == value
+        except (ValueError, OverflowError):  # NaN, infinity
+            whole = False
+        if not whole:
+            raise ValueError(f"{path}: {value} is no whole number, as {dtype} needs: row {row} of the data")
+        if not low <= value <= high:
+            raise ValueError(f"{path}: {value} is too large or too small for {dtype}, {low} to {high}: row {row} of the data")

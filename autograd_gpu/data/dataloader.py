@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..core.tensor import Tensor
@@ -198,7 +198,9 @@ class DataLoader(Generic[T_co]):
 
     def _generators(self) -> list[Generator]:
         """The generators that the order depends on."""
-        sampler = getattr(self.batch_sampler, "sampler", None) or self.sampler
+        sampler = getattr(self.batch_sampler, "sampler", None)
+        if sampler is None:
+            sampler = self.sampler
         found = [self.generator or default_generator, getattr(sampler, "generator", None)]
         return [g for i, g in enumerate(found) if isinstance(g, Generator) and all(g is not other for other in found[:i])]
 
@@ -210,7 +212,11 @@ class DataLoader(Generic[T_co]):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next `for` loop go on where `state_dict` was called, with the same batches. The default generator stays as
-        it is: its state is saved with the other random numbers."""
+        it is: its state is saved with the other random numbers.
+
+        Raises ValueError for what is no such state, or that of a DataLoader with other generators."""
+        if not isinstance(state_dict, Mapping) or not {"given", "began"} <= state_dict.keys():
+            raise ValueError("the state_dict is not that of a DataLoader: what state_dict() of one gave has 'given' and 'began'")
         if len(state_dict["began"]) != len(self._generators()):
             raise ValueError("the state_dict is that of a DataLoader with other generators")
         self._resumed = dict(state_dict)

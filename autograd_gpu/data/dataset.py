@@ -65,12 +65,13 @@ class IterableDataset(Dataset[T_co]):
         return ChainDataset([self, other])
 
 
-def whole_batches(dataset: Any) -> Callable[[Any], Any] | None:
-    """The `__getbatch__` of a dataset, or None if it has none or a subclass has changed since what a sample is."""
+def many_at_once(dataset: Any, name: str) -> Callable[[Any], Any] | None:
+    """The `__getbatch__` or `__getitems__` of a dataset, as `name` says, or None if it has none or a subclass has changed since
+    what a sample is."""
     for kind in type(dataset).__mro__:
         own = vars(kind)
-        if "__getbatch__" in own:
-            return dataset.__getbatch__
+        if name in own:
+            return getattr(dataset, name)
         if "__getitem__" in own or "__getitems__" in own:
             return None
     return None
@@ -234,13 +235,11 @@ class Subset(Dataset[Any]):
 
     def __getitems__(self, numbers: Any) -> list:
         """The samples with these numbers."""
-        numbers = self._of_dataset(numbers)
-        if callable(getattr(self.dataset, "__getitems__", None)):
-            return self.dataset.__getitems__(numbers)
-        return [self.dataset[i] for i in numbers]
+        numbers, many = self._of_dataset(numbers), many_at_once(self.dataset, "__getitems__")
+        return [self.dataset[i] for i in numbers] if many is None else many(numbers)
 
     def __getbatch__(self, numbers: Any) -> Any:
-        whole = whole_batches(self.dataset)
+        whole = many_at_once(self.dataset, "__getbatch__")
         return default_collate(self.__getitems__(numbers)) if whole is None else whole(self._of_dataset(numbers))
 
     def _of_dataset(self, numbers: Any) -> list[int]:

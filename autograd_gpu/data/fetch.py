@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .collate import default_collate
-from .dataset import IterableDataset, whole_batches
+from .dataset import IterableDataset, many_at_once
 
 
 class WorkerInfo(NamedTuple):
@@ -59,11 +59,12 @@ def fetcher(
         return following
     if not batched:
         return lambda number: collate(dataset[number])
-    whole = whole_batches(dataset) if collate is default_collate else None
+    whole = many_at_once(dataset, "__getbatch__") if collate is default_collate else None
     if whole is not None:
         return whole
-    if callable(getattr(dataset, "__getitems__", None)):
-        return lambda numbers: collate(dataset.__getitems__(_list(numbers)))
+    many = many_at_once(dataset, "__getitems__")
+    if many is not None:
+        return lambda numbers: collate(many(_list(numbers)))
     return lambda numbers: collate([dataset[i] for i in _list(numbers)])
 
 

@@ -50,7 +50,11 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     if len(data) != expected:
         what = "ends too early" if len(data) < expected else "is too long"
         raise ValueError(f"{path} {what}: it has {len(data)} bytes, where shape {shape} of {dtype.name} needs {expected}")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    try:
+        array = np.frombuffer(data, dtype, offset=start).reshape(shape)
+    except ValueError as error:  # too many dimensions, or too large ones beside one of size 0
+        raise ValueError(f"{path} is damaged: there is no array of {ndim} dimensions of its sizes ({error})") from None
+    return array.astype(dtype.newbyteorder("="))
 
 
 class MNIST(Images):

@@ -13,7 +13,7 @@ NOTE [The first non-finite number]
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,18 +26,21 @@ from ..ops.generator import get_rng_state, set_rng_state
 from .record import Trouble
 
 
-def locate(step: int, model: Module, call: Any, roots: list, nodes: Sequence[Node], saved: Sequence[Any]) -> Trouble:
+def locate(
+    step: int, model: Module, call: Any, run: Callable, roots: list, nodes: Sequence[Node], saved: Sequence[Any]
+) -> Trouble:
     """What made the first non-finite number of `step`.
 
     call    forward, args and kwargs with which the model was called
-    roots   what backward was called with; `nodes` is the graph below, oldest first, and `saved` what they had saved. Without
+    run     backward
+    roots   what it was called with; `nodes` is the graph below, oldest first, and `saved` what they had saved. Without
             these it only says whether it was a parameter"""
     spoilt = next((name for name, p in model.named_parameters() if not anomaly.is_finite(p.array)), None)
     if spoilt is not None:
         return Trouble(step, "parameters", detail=spoilt)
     found = None
     if nodes:
-        found = _in_forward(model, call) or _in_graph(nodes, saved) or _in_backward(roots, nodes, saved)
+        found = _in_forward(model, call) or _in_graph(nodes, saved) or _in_backward(run, roots, nodes, saved)
     if found is None:
         return Trouble(step, "unknown")
     phase, op, place, dtype = found
@@ -101,7 +104,7 @@ def _in_graph(nodes: Sequence[Node], saved: Sequence[Any]) -> tuple | None:
     return "forward", maker.name(), maker.place, array.dtype
 
 
-def _in_backward(roots: list, nodes: Sequence[Node], saved: Sequence[Any]) -> tuple | None:
+def _in_backward(run: Callable, roots: list, nodes: Sequence[Node], saved: Sequence[Any]) -> tuple | None:
     """Run backward once more, into no leaf."""
     first: list[tuple] = []
 
@@ -114,7 +117,7 @@ def _in_backward(roots: list, nodes: Sequence[Node], saved: Sequence[Any]) -> tu
         node.saved = held
     leaves = {edge for node in nodes for edge in node.edges if isinstance(edge, Leaf)}
     try:
-        anomaly.run_checked(anomaly.plain_run, see, roots, False, False, None, leaves)
+        anomaly.run_checked(run, see, roots, False, False, None, leaves)
     except RuntimeError:  # an array was overwritten since
         pass
     return first[0] if first else None

@@ -32,6 +32,7 @@ STRUCTURE = "structure.json"
 VERSION = 1
 DEEPEST = 200  # levels of a structure: what can be written can be read within Python's limit of calls
 LONGEST = 65_535  # bytes of an entry's name in a zip archive
+LONGEST_HEADER = 12_000  # bytes: NumPy reads none of more than 10,000
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------------
@@ -165,9 +166,7 @@ def read(file: Any, path: str, tensor: Callable[[np.ndarray, str], Tensor]) -> t
     for entry in names:
         if entry.endswith(".npy"):
             name = entry.removesuffix(".npy")
-            with _damage(path):
-                data = archive.read(entry)
-            arrays[name] = _array(data, name in bits, f"the array {name!r} in {path}")
+            arrays[name] = _array(archive, entry, name in bits, f"the array {name!r} in {path}")
     if STRUCTURE not in names:
         for name, array in arrays.items():
             try:
@@ -229,18 +228,19 @@ def _check(structure: Any, path: str) -> None:
         raise ValueError(f"{path} is damaged: its {STRUCTURE} is not as it is written")
 
 
-def _array(data: bytes, bits: bool, what: str) -> np.ndarray:
+def _array(archive: Any, entry: str, bits: bool, what: str) -> np.ndarray:
+    """The array in an entry, which is unpacked only if it is as long as its header says."""
     form = np.lib.format
-    file = io.BytesIO(data)
     try:
-        header = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}.get(form.read_magic(file))
-        if header is not None:
-            shape, _, dtype = header(file)
-            wanted, found = math.prod(shape) * dtype.itemsize, len(data) - file.tell()
-            if wanted > found and not dtype.hasobject:  # before there is memory taken for it
-                raise ValueError(f"{found} bytes, where {wanted} are expected")
-        file.seek(0)
-        array = form.read_array(file, allow_pickle=False)
+        with archive.open(entry) as file:
+            head = io.BytesIO(file.read(LONGEST_HEADER))
+        header = form.read_array_header_1_0 if form.read_magic(head) == (1, 0) else form.read_array_header_2_0
+        shape, _, dtype = header(head)
+        wanted, found = math.prod(shape) * dtype.itemsize, archive.getinfo(entry).file_size - head.tell()
+        if wanted != found and not dtype.hasobject:  # before there is memory taken for either
+            raise ValueError(f"{found} bytes, where {wanted} are expected")
+        with archive.open(entry) as file:
+            array = form.read_array(file, allow_pickle=False)
     except Exception as error:  # of any kind, for the header is Python's text, and may be anything
         if "pickle" in str(error) or "Object" in str(error):
             raise ValueError(f"{what} holds Python objects, which are pickled: they are never loaded") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -173,14 +174,11 @@ def _opened(f: Any) -> Iterator[tuple[Any, str]]:
                 raise IsADirectoryError(f"{path} is a folder") from None
             raise
         with file:
-            yield file, str(path)
+            yield file if file.seekable() else io.BytesIO(file.read()), str(path)  # the second of a pipe
         return
+    name = getattr(f, "name", "")
     if not (hasattr(f, "seekable") and f.seekable()):
-        import io
-
-        f, name = io.BytesIO(f.read()), getattr(f, "name", "")
-    else:
-        name = getattr(f, "name", "")
+        f = io.BytesIO(f.read())
     yield f, name if name and isinstance(name, str) else "the open file"
 
 
@@ -191,7 +189,8 @@ def _loaded(f: Any, tensor: Callable[[np.ndarray, str], Tensor]) -> tuple[Any, d
             return archive.read(file, name, tensor)
         if kind != "safetensors":
             raise ValueError(f"cannot load {name}: the file {what}")
-        arrays, metadata = weights.unpacked(file, name) if hasattr(f, "read") else weights.read(name, name)
+        opened = hasattr(f, "read") or isinstance(file, io.BytesIO)  # and so cannot be opened, or not again
+        arrays, metadata = weights.unpacked(file, name) if opened else weights.read(name, name)
     try:
         return {key: tensor(array, "cpu") for key, array in arrays.items()}, metadata
     except TypeError as error:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 from ..core.graph import words
 from ..core.tensor import Tensor
+from ..ops.softmaxes import implicit_dim
 from . import functional as F
 from .module import Module
 from .rectifiers import MayOverwrite
@@ -219,14 +218,7 @@ class _AlongDimension(Module):
         self.dim = dim
 
     def _dim(self, input: Tensor) -> int:
-        if self.dim is not None:
-            return self.dim
-        warnings.warn(
-            f"Implicit dimension choice for {self._function} has been deprecated. Change the call to include dim=X as an "
-            "argument.",
-            stacklevel=4,
-        )
-        return 0 if input.ndim in (0, 1, 3) else 1
+        return self.dim if self.dim is not None else implicit_dim(self._function, input, 4)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"

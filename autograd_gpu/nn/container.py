@@ -9,6 +9,7 @@ from typing import Any
 
 from .module import Module
 from .parameter_container import pairs
+from .runs import known, parts_of
 
 
 class _Numbered(Module):
@@ -107,8 +108,13 @@ class Sequential(_Numbered):
                 self.register_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = module.forward(input) if module._ours and not module._hooked else module(input)
+        for run, part in known(self, [*self._modules.values()], parts_of):
+            out = None if run is None else run(input)
+            if out is not None:
+                input = out
+                continue
+            for module in part:
+                input = module.forward(input) if module._ours and not module._hooked else module(input)
         return input
 
     def _like(self, part: slice) -> Sequential:

@@ -59,8 +59,9 @@ class _Lazy:
         self.reset_parameters()
 
     def forward(self, input: Tensor, *args: Any) -> Tensor:
-        self.initialize_parameters(input.array.shape[self._dim])
-        return self.forward(input, *args)
+        if isinstance(self, _Lazy):  # no more, where somebody has kept this method and calls it again
+            self.initialize_parameters(input.array.shape[self._dim])
+        return type(self).forward(self, input, *args)  # of the ordinary class: self.forward may be what has called this
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         size = self._size_of(state_dict, prefix)

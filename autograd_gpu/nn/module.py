@@ -135,19 +135,20 @@ class Module(Hookable, Stateful):
             if kind in state:
                 self.__dict__[kind] = Registry(self, state[kind])
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, name: str, own: str) -> None:
+        """Raise if `name` cannot be that of one more of the kind `own`; what has it among these is replaced."""
         if "_parameters" not in self.__dict__:
             raise AttributeError("cannot register anything before Module.__init__() call: begin with super().__init__()")
         if not isinstance(name, str):
             raise TypeError(f"a name must be a string, not {type(name).__name__}")
         if "." in name or not name:
             raise KeyError(f'a name cannot be empty or contain ".": {name!r}')
-        if hasattr(self, name) and not any(name in self.__dict__[kind] for kind in KINDS):
+        if hasattr(self, name) and name not in self.__dict__[own]:
             raise KeyError(f"attribute '{name}' already exists")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Make `param` the parameter `name`. None reserves the name for a parameter that is left out."""
-        self._check_name(name)
+        self._check_name(name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
                 f"cannot assign '{type(param).__name__}' object to parameter '{name}' (nn.Parameter or None required)"
@@ -160,7 +161,7 @@ class Module(Hookable, Stateful):
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Make `tensor` the buffer `name`: moved and, unless persistent=False, saved with the module, but not trained."""
-        self._check_name(name)
+        self._check_name(name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)")
         self._buffers[name] = tensor
@@ -171,7 +172,7 @@ class Module(Hookable, Stateful):
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Make `module` the submodule `name`."""
-        self._check_name(name)
+        self._check_name(name, "_modules")
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module subclass")
         self._modules[name] = module
@@ -382,6 +383,10 @@ class Module(Hookable, Stateful):
     def bfloat16(self) -> Module:
         """Convert floating point parameters and buffers to bfloat16."""
         return self.to("bfloat16")
+
+    def share_memory(self) -> Module:
+        """This module itself: see `Tensor.share_memory_`."""
+        return self._apply(lambda t: t.share_memory_())
 
     # -- printing --------------------------------------------------------------------------------------------------------
 

@@ -179,6 +179,7 @@ class _Running(_Affine):
     running_mean, running_var   (num_features); None with track_running_stats=False
     num_batches_tracked         how many batches they are of, int64"""
 
+    _version = 2  # since this, num_batches_tracked is saved
     dims: tuple[int, ...] = ()
 
     def __init__(
@@ -216,6 +217,12 @@ class _Running(_Affine):
         """Begin the running statistics anew; set the weight to ones and the bias to zeros."""
         self.reset_running_stats()
         super().reset_parameters()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any) -> None:
+        count, key = self.num_batches_tracked, prefix + "num_batches_tracked"
+        if count is not None and key not in state_dict and (local_metadata.get("version") or 1) < 2:
+            state_dict[key] = count.detach()
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim not in self.dims:

@@ -24,6 +24,7 @@ from .dropout import Dropout
 from .linear import Linear
 from .module import Module
 from .normalization import LayerNorm
+from .runs import feed_forward
 
 _ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 
@@ -101,7 +102,7 @@ class TransformerEncoderLayer(Module):
         return self.dropout1(out)
 
     def _feed(self, x: Tensor) -> Tensor:
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return self.dropout2(feed_forward(self, x))
 
     def forward(
         self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None, is_causal: bool = False
@@ -166,7 +167,7 @@ class TransformerDecoderLayer(Module):
         return out
 
     def _feed(self, x: Tensor) -> Tensor:
-        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return self.dropout3(feed_forward(self, x))
 
     def forward(
         self,

@@ -365,13 +365,14 @@ def tanhshrink(input: Tensor) -> Tensor:
     return words.tanhshrink(input)
 
 
-@elementwise(lambda xp, g, x: g * (xp.ndtr(x) + x * xp.exp(x * x * -0.5) * PDF))
+@elementwise(lambda xp, g, x: g * (xp.ndtr(x) + x * xp.exp(x * x * -0.5) * PDF), residue=True)
 def _gelu(xp: Any, x: Any) -> Any:
     """The op behind `gelu`."""
     ...
 
 
 def _gelu_tanh_x(xp: Any, g: Any, x: Any) -> Any:
+    x = xp.clamp(x, min=-10, max=10)  # beyond, the slope is 0 or 1, and the square of a float16 infinite
     x2 = x * x
     t = xp.tanh(x * (x2 * KC + K))
     return g * (t + x * (1 - t * t) * (x2 * (3 * KC) + K) + 1) * 0.5

@@ -28,6 +28,7 @@ METHODS: tuple[str, ...] = (
     "is_pinned",
     "pin_memory",
     "is_shared",
+    "record_stream",
     "map_",
     "resolve_conj",
     "resolve_neg",
@@ -191,6 +192,16 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
         raise RuntimeError(f"cannot pin '{self.type()}': only dense CPU tensors can be pinned")
     array = pinning.pinned(self.array)
     return self if array is self.array else Tensor(array)
+
+
+def record_stream(self: Tensor, stream: Any) -> None:
+    """Say that a stream uses this tensor, which was made in another one: when the tensor is gone, its memory is not given to
+    others before the stream has done what it was given by then. Raises NotImplementedError for tensors on the CPU."""
+    if not self.is_cuda:
+        raise NotImplementedError(f"record_stream(): tensors of streams lie on a CUDA device, and this one on {self.device}")
+    from ..backend.streams import record
+
+    record(self.array, stream._stream)
 
 
 def conj(self: Tensor) -> Tensor:

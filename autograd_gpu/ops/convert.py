@@ -168,7 +168,8 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """This tensor with another dtype, given as one or by a name such as "FloatTensor"; without one, the name of its own.
+    """This tensor with another dtype, given as one or by a name; without one, the name of its own. A name says where too:
+    "torch.cuda.FloatTensor" is on a CUDA device, the current one if the tensor is on none, "torch.FloatTensor" on the CPU.
 
     >>> import autograd_gpu as ag
     >>> ag.zeros(2).type()
@@ -179,9 +180,12 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         name = next(name for name, method in TYPES.items() if CASTS[method] == self.array.dtype)
         return f"autograd_gpu.{place}{name}"
     if isinstance(dtype, str):
-        name = dtype.rpartition(".")[2]
+        package, _, name = dtype.rpartition(".")
         if name not in TYPES:
             raise ValueError(f"invalid type: '{dtype}'")
+        place = "cuda" if package.rpartition(".")[2] == "cuda" else "cpu"
+        if place != self.device.type:
+            self = to(self, device=place, non_blocking=non_blocking)
         dtype = CASTS[TYPES[name]]
     return _cast(self, np.dtype(dtype))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..backend import pinning
 from ..backend.promotion import (
     complex64,
     complex128,
@@ -94,7 +95,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             [3., 4.]])
     """
     array = array_of(data, dtype_of(dtype), copy=True)
-    return made(_placed(array, device), requires_grad)
+    array = _placed(array, device)
+    return made(_pinned(array) if pin_memory else array, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -157,7 +159,16 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
 # -- filled ------------------------------------------------------------------------------------------------------------
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **shape: Any) -> Tensor:
+def _pinned(array: Any) -> Any:
+    """A copy of an array in page-locked memory, for pin_memory=True. Raises RuntimeError where there is none."""
+    if array.__class__ is not np.ndarray:
+        raise RuntimeError("Only dense CPU tensors can be pinned")
+    return pinning.pinned(array)
+
+
+def zeros(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, **shape: Any
+) -> Tensor:
     """A tensor of zeros. The size is given as ints or as one sequence.
 
     >>> import autograd_gpu as ag
@@ -166,10 +177,13 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
             [0., 0., 0.]])
     """
     xp = backend.vocabulary(place_of(device))
-    return made(xp.zeros(sizes_of("zeros", size, shape), dtype_of(dtype) or default_dtype[0]), requires_grad)
+    array = xp.zeros(sizes_of("zeros", size, shape), dtype_of(dtype) or default_dtype[0])
+    return made(_pinned(array) if pin_memory else array, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **shape: Any) -> Tensor:
+def ones(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, **shape: Any
+) -> Tensor:
     """A tensor of ones. The size is given as ints or as one sequence.
 
     >>> import autograd_gpu as ag
@@ -177,10 +191,13 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
     tensor([1, 1])
     """
     xp = backend.vocabulary(place_of(device))
-    return made(xp.ones(sizes_of("ones", size, shape), dtype_of(dtype) or default_dtype[0]), requires_grad)
+    array = xp.ones(sizes_of("ones", size, shape), dtype_of(dtype) or default_dtype[0])
+    return made(_pinned(array) if pin_memory else array, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **shape: Any) -> Tensor:
+def empty(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, **shape: Any
+) -> Tensor:
     """A tensor whose elements are whatever was in memory. The size is given as ints or as one sequence.
 
     >>> import autograd_gpu as ag
@@ -188,7 +205,8 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     Size([2, 0])
     """
     xp = backend.vocabulary(place_of(device))
-    return made(xp.empty(sizes_of("empty", size, shape), dtype_of(dtype) or default_dtype[0]), requires_grad)
+    array = xp.empty(sizes_of("empty", size, shape), dtype_of(dtype) or default_dtype[0])
+    return made(_pinned(array) if pin_memory else array, requires_grad)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import backend
 from ..backend.promotion import category, int64
-from ..core.graph import words
+from ..core.graph import let_go, words
 from ..core.inplace import in_place
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
@@ -46,6 +46,7 @@ def _check_scales(input: Tensor) -> None:
 def _dropped(input: Tensor, p: float) -> Tensor:
     if p == 1.0:
         return input * 0.0
+    let_go(input)
     seed, offset = default_generator.take((input.array.size + 3) // 4, int64)
     return words.dropout(input, p=p, seed=seed, offset=offset)
 

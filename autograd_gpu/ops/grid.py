@@ -9,12 +9,13 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from .. import backend
-from ..backend.promotion import default_dtype, float64, int64
+from ..backend.promotion import category, complex64, default_dtype, float32, float64, int64, scalar_dtype
 from ..core.graph import words
 from ..core.primitive import linear
 from ..core.tensor import Tensor
 from .arguments import dtype_of
 from .create import made, place_of, tensor
+from .nested import array_of
 
 __all__ = [
     "arange",
@@ -80,18 +81,56 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
     >>> ag.linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    dtype = dtype_of(dtype) or default_dtype[0]
     xp = backend.vocabulary(place_of(device))
-    return made(xp.astype(xp.guarded(_between, "linspace")(xp, start, end, steps), dtype=dtype), requires_grad)
+    dtype = dtype_of(dtype) or scalar_dtype(1j if any(isinstance(x, complex) for x in (start, end)) else 1.0)
+    return made(xp.guarded(spaced, "linspace")(xp, start, end, steps, dtype), requires_grad)
 
 
-def _between(xp: Any, start: Any, end: Any, steps: int) -> Any:
-    start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
+def spaced(xp: Any, start: Any, end: Any, steps: int, dtype: Any) -> Any:
+    """The numbers of `linspace`, bit by bit those of PyTorch: the distance is rounded to `dtype`, the first half is counted from
+    `start` and the rest back from `end`. Integers count in float64."""
+    steps = operator.index(steps)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    step = (end - start) / (steps - 1) if steps > 1 else 0.0
-    i = xp.astype(xp.arange(steps), dtype=float64)
-    return xp.where(i < steps / 2, start + i * step, end - (steps - 1 - i) * step) if steps > 1 else i + start
+    if category(dtype) == 3:
+        start, end = (complex(x.item() if isinstance(x, Tensor) else x) for x in (start, end))
+        part = float32 if dtype == complex64 else float64
+        real, imag = (spaced(xp, a, b, steps, part) for a, b in ((start.real, end.real), (start.imag, end.imag)))
+        return xp.astype(real + imag * 1j, dtype=dtype)
+    first, last = (array_of(x.item() if isinstance(x, Tensor) else x, dtype, copy=False) for x in (start, end))
+    counted = dtype if category(dtype) == 2 else float64
+    first, last = first.astype(counted), last.astype(counted)
+    step = (last - first) / first.dtype.type(max(steps - 1, 1))
+    i = xp.arange(steps)
+    from_first, from_last = _counted(xp, first, step, i), _counted(xp, last, -step, (steps - 1) - i)
+    return xp.astype(xp.where(i < steps // 2 if steps > 1 else i < 1, from_first, from_last), dtype=dtype)
+
+
+def _counted(xp: Any, start: Any, step: Any, i: Any) -> Any:
+    """start + i * step, rounded once; that of halves is rounded after each operation, as they are everywhere."""
+    dtype, start, step = start.dtype, float(start), float(step)
+    if dtype.itemsize == 2:
+        i = xp.astype(xp.astype(i, dtype=dtype), dtype=float32)
+        return xp.astype(xp.astype(i * step, dtype=dtype), dtype=float32) + start
+    i = xp.astype(i, dtype=float64)
+    plain = i * step + start
+    if dtype != float64 or not abs(step) < 2.0**900:
+        return plain
+    # What the product and the sum lose is found and added. A step has 53 bits: of each half of them the product is exact.
+    # T. J. Dekker, "A floating-point technique for extending the available precision", 1971
+    many = step * (2.0**27 + 1)
+    high = many - (many - step)
+    a, b = i * high, i * (step - high)
+    product, lost = _sum(a, b)
+    total, lost_too = _sum(product, start)
+    return total + (lost + lost_too)
+
+
+def _sum(a: Any, b: Any) -> tuple[Any, Any]:
+    """a + b, and what its rounding loses."""
+    total = a + b
+    back = total - a
+    return total, (a - (total - back)) + (b - back)
 
 
 def logspace(
@@ -111,7 +150,7 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     xp = backend.vocabulary(place_of(device))
-    powers = xp.guarded(lambda: base ** _between(xp, start, end, steps), "logspace")()
+    powers = xp.guarded(lambda: base ** spaced(xp, start, end, steps, float64), "logspace")()
     return made(xp.astype(powers, dtype=dtype_of(dtype) or default_dtype[0]), requires_grad)
 
 

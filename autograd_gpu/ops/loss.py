@@ -59,9 +59,11 @@ def _reduced(xp: Any, losses: Any, target: Any, ignore_index: int, reduction: st
 
 
 def _picked(xp: Any, input: Any, target: Any) -> Any:
-    """The element of each row at the target's class."""
-    hot = _one_hot(xp, target, input.shape[1], bool)
-    return xp.sum(xp.where(hot, input, xp.zeros_like(input)), axis=1)
+    """The element of each row at the target's class; NaN where it is no class: raising an error would have to wait for a GPU."""
+    classes = input.shape[1]
+    hot = _one_hot(xp, target, classes, bool)
+    picked = xp.sum(xp.where(hot, input, xp.zeros_like(input)), axis=1)
+    return xp.where((target >= 0) & (target < classes), picked, xp.full(picked.shape, float("nan"), picked.dtype))
 
 
 @primitive(

@@ -5,6 +5,7 @@ NOTE [Statistics]
     second derivative wrong. So rules compute the statistics again. The fused forwards hand mean and spread to the fused
     backwards as residue, two numbers a row. `batch_norm` has its statistics as outputs, since the running ones are made of them;
     its rule names them and is right to any order, because they are in the graph.
+    A fused layer_norm may keep its output in the place of its input: what comes behind it, a linear layer for one, keeps it too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..core.graph import touch, words
 from ..core.primitive import primitive
 from ..core.tensor import Tensor
 from ..dtypes import finfo
-from .arguments import FULL, axis_of
+from .arguments import FULL
 from .linalg import check_tensors
 from .vectors import vector_norm
 
@@ -420,9 +421,9 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
 
 
 def normalize(
-    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None, *, axis: int | None = None
+    input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None, *, axis: Any = None
 ) -> Tensor:
-    """x divided by its p-norm along `dim`, which counts as `eps` where it is smaller.
+    """x divided by its p-norm along `dim`, a dimension or several or None for all, which counts as `eps` where it is smaller.
 
     >>> import autograd_gpu as ag
     >>> ag.nn.functional.normalize(ag.tensor([[3.0, 4.0]]))
@@ -431,5 +432,4 @@ def normalize(
     if out is not None:
         raise NotImplementedError("normalize() takes no out=: assign its result")
     check_tensors("normalize", input=input)
-    axis = axis_of(dim if axis is None else axis, input.array.ndim)
-    return input / vector_norm(input, p, axis, True).clamp(min=eps)
+    return input / vector_norm(input, p, dim if axis is None else axis, True).clamp(min=eps)

@@ -43,7 +43,7 @@ Sizes = int | Sequence[int]
 
 def places(xp: Any, offsets: Any, windows: tuple, shape: Sequence[int]) -> Any:
     """Where in an array of `shape` the elements that max_pool named lie: counted along the pooled dimensions as if they were
-    one."""
+    one. Of a window that lies in the padding as a whole, PyTorch's number, which may be that of no element."""
     number, total = xp.astype(offsets, dtype=int64), None
     for k, (axis, _, stride, padding, dilation, size) in enumerate(windows):
         inner = prod([w[1] for w in windows[k + 1 :]])
@@ -51,8 +51,15 @@ def places(xp: Any, offsets: Any, windows: tuple, shape: Sequence[int]) -> Any:
         number = number - tap * inner if k + 1 < len(windows) else number
         start = xp.reshape(_counting(xp, size, offsets) * stride - padding, shape=(-1,) + (1,) * (len(shape) - 1 - axis))
         place = start + (tap if dilation == 1 else tap * dilation)
+        if dilation > 1 and padding:
+            place = xp.maximum(place, place % dilation)  # the first that is not before the beginning
         total = place if total is None else total * shape[axis] + place
     return total
+
+
+def _within(xp: Any, index: Any, windows: tuple, n: int) -> Any:
+    """`index` below n; it is unless a window lies in the padding as a whole."""
+    return xp.clamp(index, min=0, max=n - 1) if any(w[3] and w[4] > 1 for w in windows) else index
 
 
 def merged(shape: Sequence[int], axis: int, count: int) -> tuple[int, ...]:
@@ -64,7 +71,8 @@ def _picked(xp: Any, x: Any, offsets: Any, windows: tuple) -> Any:
     """The elements of x that max_pool named in an array of its shape."""
     axis, count = windows[0][0], len(windows)
     index = xp.reshape(places(xp, offsets, windows, x.shape), shape=merged(offsets.shape, axis, count))
-    out = xp.take_along(xp.reshape(x, shape=merged(x.shape, axis, count)), index, axis=axis)
+    x = xp.reshape(x, shape=merged(x.shape, axis, count))
+    out = xp.take_along(x, _within(xp, index, windows, x.shape[axis]), axis=axis)
     return xp.reshape(out, shape=offsets.shape)
 
 
@@ -200,7 +208,10 @@ def largest(input: Tensor, windows: tuple, return_indices: bool) -> Any:
         if return_indices:
             at = places(words, offsets, part, before)
             axis, below = windows[0][0], prod(shape[-2:])
-            found = at if found is None else at * below + words.take_along(found, at, axis=axis)
+            if found is None:
+                found = at
+            else:
+                found = at * below + words.take_along(found, _within(words, at, part, before[axis]), axis=axis)
     return (input, found) if return_indices else input
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import backend
 from ..core.dispatch import NOTHING
 from ..core.graph import words
 from ..core.primitive import primitive
@@ -260,11 +261,35 @@ def _call(layer: Callable, x: Tensor, weights: Sequence[Tensor | None], **keywor
 
 def layer(kind: str, x: Tensor, p: Sequence[Any], states: Sequence[Any], sizes: Any, reverse: bool) -> tuple[Tensor, ...]:
     """y, h_n and for an LSTM c_n, of one direction of one layer. `p`: w_ih, w_hh, b_ih, b_hh and for an LSTM w_hr."""
+    if 0 in x.shape[:-1]:
+        return _of_no_sequences(x, p, states)
     if kind == "lstm":
         return _call(words.lstm_layer, x, (*p[:4], *states, p[4]), sizes=sizes, reverse=reverse)[:3]
     if kind == "gru":
         return _call(words.gru_layer, x, (*p[:4], *states), sizes=sizes, reverse=reverse)[:2]
     return _call(words.rnn_layer, x, (*p[:4], *states), relu=kind == "rnn_relu", sizes=sizes, reverse=reverse)
+
+
+def _of_no_sequences(x: Tensor, p: Sequence[Any], states: Sequence[Any]) -> tuple[Tensor, ...]:
+    """`layer` for a batch of size 0: results without elements, through which all inputs get gradients of zeros."""
+    w_ih, w_hh, b_ih, b_hh, w_hr = p
+    h0, *cells = states
+    gates, width = words.matmul(x, words.mT(w_ih)), w_hh.shape[1]
+    if h0 is None:
+        h0 = Tensor(backend.beside(x.array).zeros((0, width), x.array.dtype))
+    gates = gates + words.matmul(h0, words.mT(w_hh))
+    for bias in (b_ih, b_hh):
+        gates = gates if bias is None else gates + bias
+    last = gates if gates.ndim == 2 else words.unbind(gates, axis=0)[-1]
+    y, h = (words.slice(a, spec=(..., (0, width, None))) for a in (gates, last))
+    if not cells:
+        return y, h
+    c = words.slice(last, spec=(..., (0, w_hh.shape[0] // 4, None)))
+    c = c if cells[0] is None else c + cells[0]
+    if w_hr is not None:
+        h = h + words.matmul(c, words.mT(w_hr))
+        y = y + h
+    return y, h, c
 
 
 def recurrent(
@@ -287,8 +312,8 @@ def recurrent(
     dropout  the share of the elements between layers to drop"""
     if batch_first and sizes is None:
         x = words.transpose(x, axes=(1, 0, 2))
-    if 0 in x.shape[:-1]:
-        raise RuntimeError(f"Expected sequence length and batch to be larger than 0 in RNN, and the input is {list(x.shape)}")
+    if x.shape[0] == 0:
+        raise RuntimeError(f"Expected sequence length to be larger than 0 in RNN, and the input is {list(x.shape)}")
     starts = [[None] * len(params) if s is None else words.unbind(s, axis=0) for s in states]
     ends: list[list[Tensor]] = [[] for _ in states]
     for first in range(0, len(params), directions):

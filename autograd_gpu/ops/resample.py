@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..backend import cpu
-from ..backend.promotion import category
+from ..backend.promotion import category, float64
 from ..core.graph import words
 from ..core.tensor import Tensor
 from .adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -133,6 +133,33 @@ def _rows(mode: str, n: int, m: int, dtype: Any, scale: float | None, device: An
     return choice_of(rows, n, dtype, device)
 
 
+@lru_cache(maxsize=256)
+def _byte_tables(mode: str, n: int, m: int, align_corners: bool, scale: float | None, device: Any) -> Tables:
+    """`_tables` whose weights are whole numbers of a power of two, as many bits as 16 with a sign have room for."""
+    lines = []
+    for line in _LINES[mode](n, m, "float64", align_corners, scale):
+        together = dict.fromkeys([j for j, _ in line], 0.0)  # at the borders an element comes several times
+        for j, w in line:
+            together[j] += w
+        lines.append(list(together.items()))
+    most, bits = max(w for line in lines for _, w in line), 0
+    while bits < 22 and int(0.5 + most * 2 ** (bits + 1)) < 2**15:
+        bits += 1
+    lines = [[(j, math.trunc(w * 2**bits + math.copysign(0.5, w)) / 2**bits) for j, w in line] for line in lines]
+    return tables_of(lines, n, float64, device)
+
+
+def _bytes(input: Tensor, mode: str, sizes: list[int], scales: list, align_corners: bool) -> Tensor:
+    """What PyTorch and Pillow give for images of bytes: rounded to bytes after each dimension, the width first."""
+    out = words.astype(input, dtype=float64)
+    for axis in (3, 2):
+        n, m = input.array.shape[axis], sizes[axis - 2]
+        if n != m:
+            tables = _byte_tables(mode, n, m, align_corners, scales[axis - 2], input.device)
+            out = words.clamp(words.floor(words.mix(out, tables=tables, axis=axis) + 0.5), min=0, max=255)
+    return words.astype(out, dtype=input.array.dtype)
+
+
 def _nearest(x: Tensor, axis: int, mode: str, m: int, scale: float | None) -> Tensor:
     """x with the elements of one dimension that are nearest."""
     shape = x.array.shape
@@ -224,9 +251,12 @@ def interpolate(
         return _AREAS[dims](input, sizes)
     if min(*shape[1:], *sizes) < 1:
         raise RuntimeError(f"Input and output sizes should be greater than 0, but got input {list(shape)} and output {sizes}")
-    if category(input.array.dtype) < 2 and not (mode in _NEAREST and input.array.dtype.name == "uint8"):
-        raise NotImplementedError(f'"interpolate" with mode {mode} not implemented for {input.dtype}')
     kind = ("cubic" if mode == "bicubic" else "linear") + ("-aa" if antialias else "")
+    if category(input.array.dtype) < 2:
+        if input.array.dtype.name != "uint8" or (mode not in _NEAREST and dims != 2):
+            raise NotImplementedError(f'"interpolate" with mode {mode} not implemented for {input.dtype}')
+        if mode not in _NEAREST:
+            return _bytes(input, kind, sizes, scales, bool(align_corners))
     out = input
     for axis in sorted(range(2, len(shape)), key=lambda i: (sizes[i - 2] / shape[i], -i)):  # what grows the least comes first
         n, m, scale = shape[axis], sizes[axis - 2], scales[axis - 2]

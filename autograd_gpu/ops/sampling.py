@@ -10,10 +10,11 @@ from typing import Any
 
 from .. import backend
 from ..backend import cpu
-from ..backend.promotion import category, int64
+from ..backend.promotion import boolean, category, int64
 from ..core.graph import words
 from ..core.tensor import Tensor
 from .arguments import shape_of
+from .grid import spaced
 from .linalg import check_tensors
 from .resample import cubic_weights
 
@@ -82,7 +83,11 @@ class _Image:
 
 
 def _nearest(image: _Image, places: list[Tensor]) -> Tensor:
-    return image.at([words.round(x.detach()) for x in places])
+    found = image.at([words.round(x.detach()) for x in places])
+    if places[0].node is None:
+        return found
+    always = Tensor(backend.beside(found.array).ones((), boolean))  # by which the grid gets a gradient, of zeros
+    return words.where(always, found, words.reshape(places[0], shape=(*places[0].array.shape, 1)))
 
 
 def _linear(image: _Image, places: list[Tensor]) -> Tensor:
@@ -190,12 +195,19 @@ def _base(sizes: tuple[int, ...], align_corners: bool, dtype: Any, device: Any) 
     """The places of all elements of an image of `sizes`, x first, and a one: a row for each element."""
     count, columns = prod(sizes), []
     for axis in reversed(range(len(sizes))):
-        n = sizes[axis]
-        line = (cpu.arange(n) * 2 - (n - 1)) / ((n - 1 if align_corners else n) if n > 1 else 1)
-        line = line.reshape((-1,) + (1,) * (len(sizes) - 1 - axis))
+        line = _places(sizes[axis], align_corners, dtype).reshape((-1,) + (1,) * (len(sizes) - 1 - axis))
         columns.append(cpu.broadcast_to(line, shape=sizes).reshape(count, 1))
-    columns.append(cpu.ones((count, 1)))
-    return Tensor(backend.move(cpu.cat(*columns, axis=1).astype(dtype), device))
+    columns.append(cpu.ones((count, 1), dtype))
+    return Tensor(backend.move(cpu.cat(*columns, axis=1), device))
+
+
+def _places(n: int, align_corners: bool, dtype: Any) -> Any:
+    """The places of n elements in a row. They lie on the kinks of what `grid_sample` computes, so that their last bit decides on
+    a gradient: they are PyTorch's."""
+    if n == 1:
+        return cpu.zeros((1,), dtype)
+    line = cpu.guarded(spaced, "affine_grid")(cpu, -1, 1, n, dtype)
+    return line if align_corners else line * dtype.type(n - 1) / dtype.type(n)
 
 
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ..backend.promotion import category, default_dtype
@@ -39,10 +40,19 @@ def _logsumexp(xp: Any, x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     ...
 
 
+def implicit_dim(name: str, input: Tensor, above: int) -> int:
+    """The dimension where none is given: PyTorch's old choice, with its warning. The caller is so many calls `above`."""
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=above + 1,
+    )
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
 def _normalized(word: str, input: Tensor, dim: Any, dtype: Any, axis: Any) -> Tensor:
     dim = axis if dim is None else dim
     if dim is None:
-        raise TypeError(f'{word}() missing 1 required positional argument: "dim"')
+        dim = implicit_dim(word, input, 3)
     input = cast(input, dtype)
     if category(input.array.dtype) < 2:
         raise NotImplementedError(f"\"{word}\" not implemented for '{input.dtype}': convert it, as in x.float(), or give a dtype")
@@ -78,6 +88,8 @@ def softmin(input: Tensor, dim: int | None = None, dtype: Any = None, *, axis: i
     >>> ag.softmin(ag.tensor([0.0, 1.0, 2.0]), dim=0)
     tensor([0.6652, 0.2447, 0.0900])
     """
+    if dim is None and axis is None:
+        dim = implicit_dim("softmin", input, 2)
     return _normalized("softmax", -cast(input, dtype), dim, None, axis)
 
 

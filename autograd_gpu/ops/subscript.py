@@ -206,8 +206,14 @@ def _like(array: Any, x: Tensor) -> Tensor:
 
 
 def _on_device_of(x: Tensor, index: Tensor) -> Tensor:
+    """An index of the CPU where x is; a CUDA device's indices what lies there."""
     if index.array.__class__ is x.array.__class__:
         return index
+    if x.array.__class__ is np.ndarray:
+        raise RuntimeError(
+            "indices should be either on cpu or on the same device as the indexed tensor (cpu), and this one is on "
+            f"{index.device}: move it with .cpu()"
+        )
     return Tensor(backend.move(index.array, backend.device_of(x.array)))
 
 

@@ -16,6 +16,7 @@ NOTE [Flat]
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from operator import is_
 from types import FrameType
@@ -147,10 +148,12 @@ class Layout:
     def __init__(self, group: dict[str, Any], slots: tuple[str, ...], optimizer: FlatOptimizer):
         self.slots = slots
         self.params = list(group["params"])
+        times = Counter(self.params)
+        self.more = {p: n - 1 for p, n in times.items() if n > 1}  # how often the group names a parameter again
         self.keeps = bool(slots or optimizer.counts_steps)
         self.absent: list[Tensor] = []
         kinds: dict[tuple, list[Tensor]] = {}
-        for p in self.params:
+        for p in times:
             if p.grad is None and p not in optimizer.state:
                 self.absent.append(p)
             else:
@@ -245,9 +248,13 @@ class FlatOptimizer(Optimizer):
                     gradients = [None if p.grad is None else p.grad.array for p in flat.params]
                     flat.update_some(self._apply, group, gradients)
                     touch_all([w for w, g in zip(flat.writes, gradients, strict=True) if g is not None], self._op, frame)
-                    continue
-                if flat.uniform:
-                    flat.update_all(self._apply, group, gradients)
                 else:
-                    flat.update_some(self._apply, group, gradients)
-                touch_all(flat.writes, self._op, frame)
+                    if flat.uniform:
+                        flat.update_all(self._apply, group, gradients)
+                    else:
+                        flat.update_some(self._apply, group, gradients)
+                    touch_all(flat.writes, self._op, frame)
+                if layout.more:
+                    for k in range(max(layout.more.values())):
+                        again = [g if layout.more.get(p, 0) > k else None for p, g in zip(flat.params, gradients, strict=True)]
+                        flat.update_some(self._apply, group, again)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -114,8 +115,13 @@ class Optimizer:
         for name, default in self.defaults.items():
             group.setdefault(name, default)
         known = {id(p) for other in self.param_groups for p in other["params"]}
-        if len({id(p) for p in given}) < len(given) or any(id(p) in known for p in given):
-            raise ValueError("some parameters appear in more than one parameter group, or twice in one")
+        if any(id(p) in known for p in given):
+            raise ValueError("some parameters appear in more than one parameter group")
+        if len({id(p) for p in given}) < len(given):
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters: each step updates these more than once",
+                stacklevel=3,
+            )
         self.param_groups.append(group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -266,6 +272,8 @@ class Optimizer:
                 state[p] = {name: self._taken(name, value, p) for name, value in held.items()}
         self.state = state
         for theirs, ours in zip(saved, self.param_groups, strict=True):
+            for name in [n for n in ours if n not in theirs and n not in (*self.defaults, "params", "param_names")]:
+                del ours[name]  # as a scheduler's "initial_lr": the saved optimizer had none
             ours.update({name: copy.deepcopy(value) for name, value in theirs.items() if name != "params"})
         self._reset()
         for hook in list(self._hooks["after loading"].values()):

@@ -160,3 +160,67 @@ def test_probabilities_of_binary_cross_entropy():
     assert backward(cpu, g, ("input", "target"), input=x, target=t) is NotImplemented
     assert forward(x, t[0]) is NotImplemented
     assert forward(np.zeros((0, 3)), np.zeros((0, 3))).shape == (0, 3)
+
+
+def gelu_gradient(x, g, after=lambda y: y):
+    t = ag.tensor(x, requires_grad=True)
+    y = ag.nn.functional.gelu(t)
+    (grad,) = ag.autograd.grad([after(y)], [t], [ag.tensor(g)])
+    return grad.numpy()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("zeros", [0.0, 0.01, 1.0])
+def test_gelu_from_its_output(dtype, zeros, monkeypatch):
+    """The gradient found from input and output is that from the input, to rounding, in every block, and at 0 / 0."""
+    rng = np.random.default_rng(4)
+    x = rng.uniform(-13, 13, (5, BLOCK)).astype(dtype)
+    x[2:][rng.random((3, BLOCK)) < zeros] = 0
+    x[0, :4] = 1e-30, -1e-20, 1e-12, -1e-8
+    g = rng.uniform(-1, 1, x.shape).astype(dtype)
+    exact = np.array([0.5 * math.erfc(-v / math.sqrt(2)) + v * math.exp(-v * v / 2) / math.sqrt(2 * math.pi) for v in x.flat])
+    used = []
+    kernel = activation._gelu_x_out
+    _, backward = activation._gradient(activation._gelu_x, "x", from_both=lambda *a: used.append(1) or kernel(*a))
+    (found,) = backward(cpu, g, ("x",), x=x, residue=(cpu.gelu(x),))
+    assert len(used) == 5 * x.itemsize // 4
+    np.testing.assert_allclose(found, exact.reshape(x.shape) * g, 0, 6e-7 if dtype == "float32" else 1e-14)
+    np.testing.assert_array_equal(gelu_gradient(x, g), found)
+
+
+@pytest.mark.parametrize("shape", [(3, BLOCK), (2500,)])
+def test_gelu_whose_output_was_written(shape):
+    """PyTorch keeps the input alone, so that a program may write into the output: nothing is then found from that."""
+    rng = np.random.default_rng(5)
+    x, g = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
+    expected = gelu_gradient(x, g)
+    writes = {
+        "the tensor": lambda y: y.mul_(1),
+        "a view": lambda y: (y.view(-1).mul_(1), y)[1],
+        "an assignment": lambda y: (y.detach().__setitem__(0, 9.0), y)[1],
+        "other memory": lambda y: (y.detach().clone().zero_(), y)[1],
+        "a detached tensor": lambda y: (y.detach().zero_(), y)[1],
+    }
+    for name, write in writes.items():
+        found = gelu_gradient(x, g, write)
+        np.testing.assert_allclose(found, expected, 1e-6, 1e-6, err_msg=name)
+    t = ag.tensor(x, requires_grad=True)
+    y = ag.nn.functional.gelu(t)
+    t.detach().mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation: gelu"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_dropout_lets_the_output_of_gelu_go(inplace):
+    """It does not keep its input, so that gelu would be the only one."""
+    x = ag.randn(50, 100, requires_grad=True)
+    y = ag.nn.functional.gelu(x)
+    node = y.node
+    assert node.saved[-1] is not None
+    z = ag.nn.functional.dropout(y, 0.1, inplace=inplace)
+    assert node.saved[-1] is None
+    (found,) = ag.autograd.grad([z.sum()], [x])
+    kept = z.detach().numpy() != 0
+    expected = gelu_gradient(x.detach().numpy(), np.ones((50, 100), np.float32)) * kept / 0.9
+    np.testing.assert_allclose(found.numpy(), expected, 1e-5, 1e-6)

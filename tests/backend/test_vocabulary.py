@@ -219,6 +219,24 @@ def test_random_numbers_are_the_cpus(gpu: Any, dtype: np.dtype, offset: int, n: 
     same(ours, theirs, 1)
 
 
+@pytest.mark.parametrize("letter", "fd")
+def test_normals_are_the_cpus_to_two_ulp(gpu: Any, letter: str) -> None:
+    dtype = DTYPES[letter]
+    ours, theirs = gpu.random_normal(123, 0, (120_001,), dtype).get(), cpu.random_normal(123, 0, (120_001,), dtype)
+    apart = np.abs(ours.astype(np.longdouble) - theirs) / np.spacing(np.abs(theirs))
+    assert apart.max() <= 2
+    assert letter == "d" or apart.max() <= 1
+
+
+def test_normals_are_what_the_formula_says() -> None:
+    x, y = random.halves(5, 0, 100_000).reshape(-1, 2).T
+    r, a = np.sqrt(-2 * np.log((x + 0.5) * 2.0**-32)), 2 * np.pi * 2.0**-32 * y
+    exact = np.stack([r * np.cos(a), r * np.sin(a)], 1).ravel()
+    found = cpu.random_normal(5, 0, (100_000,), DTYPES["f"])
+    assert found.dtype == np.float32
+    assert (np.abs(found - exact) <= np.spacing(np.abs(exact).astype(np.float32))).all()
+
+
 def test_random_integers_are_the_cpus(gpu: Any) -> None:
     for n in (1, 10, 2**32 + 5, 2**64 - 3, 2**64):
         assert gpu.random_integers(5, 4, (3, 7), n).get().tobytes() == random.integers(5, 4, (3, 7), n).tobytes()

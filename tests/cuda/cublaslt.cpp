@@ -49,12 +49,27 @@ static void write(void* p, int type, int64_t i, double x) {
   }
 }
 
-static size_t documented_size(int attribute) { return attribute == 3 || attribute == 4 || attribute == 7 ? 4 : attribute == 8 ? 8 : 0; }
+static size_t documented_size(int attribute) {
+  return attribute == 3 || attribute == 4 || attribute == 7 ? 4 : attribute == 8 || attribute == 11 || attribute == 12 ? 8 : 0;
+}
+
+// the auxiliary matrix of epilogues with 128: a bit for each element where relu passes, or what gelu was computed from
+static bool bits_of(uint64_t epilogue) { return epilogue & (2 | 8); }
+static bool aux_is_as_documented(Desc* d, int64_t rows) {
+  const int64_t lead = (int64_t)d->attributes[12];
+  return d->attributes[11] && d->attributes[11] % 16 == 0 && lead >= rows && lead % (bits_of(d->attributes[7]) ? 128 : 8) == 0;
+}
+static double slope_of_gelu(double x) {
+  const double k = 0.7978845608028654, t = tanh(k * (x + 0.044715 * x * x * x));
+  return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * k * (1 + 3 * 0.044715 * x * x);
+}
+static int nan_is_dropped = 0;  // by relu
 
 extern "C" {
 void wait_by(void (*function)()) { wait = function; }
 int products_with_epilogue(int epilogue) { return asked_epilogues[epilogue]; }
 int products_computed_in(int type) { return asked_computes[type]; }
+void drop_nan(int yes) { nan_is_dropped = yes; }
 status cublasLtCreate(void** handle) { *handle = new int(1); return 0; }
 status cublasLtMatmulDescCreate(Desc** d, int compute, int scale) { *d = new Desc{compute, scale, {{7, 1}}}; return 0; }
 status cublasLtMatmulDescSetAttribute(Desc* d, int attribute, const void* value, size_t size) {
@@ -90,6 +105,7 @@ status cublasLtMatmulAlgoGetHeuristic(int* handle, Desc* d, Layout* a, Layout* b
   const bool ta = d->attributes[3], tb = d->attributes[4];
   const uint64_t m = ta ? a->columns : a->rows, k = ta ? a->rows : a->columns, k2 = tb ? b->columns : b->rows, n = tb ? b->rows : b->columns;
   if (k != k2 || m != out->rows || n != out->columns || a->batch != out->batch || b->batch != out->batch || c != out) return 7;
+  if (d->attributes[7] & 128 && (out->batch != 1 || !aux_is_as_documented(d, out->rows))) return 7;
   results[0] = Result{{{MAGIC}}, 0, 0, 1.f, {}};
   *found = 1;
   return 0;
@@ -114,6 +130,10 @@ status cublasLtMatmul(int* handle, Desc* d, const void* alpha, const void* a, La
       write((void*)d->attributes[8], lo->type, j, x);
     }
   }
+  if (epilogue & 128 && !aux_is_as_documented(d, lo->rows)) return 7;
+  uint8_t* const aux = (uint8_t*)d->attributes[11];
+  const int64_t aux_lead = (int64_t)d->attributes[12];
+  double* sums = new double[lo->rows]();
   for (int64_t s = 0; s < lo->batch; s++)
     for (int64_t j = 0; j < (int64_t)lo->columns; j++)
       for (int64_t i = 0; i < (int64_t)lo->rows; i++) {
@@ -124,10 +144,19 @@ status cublasLtMatmul(int* handle, Desc* d, const void* alpha, const void* a, La
           x += tf32 ? in_tf32(p) * in_tf32(q) : p * q;
         }
         if (epilogue & 4) x += read((const void*)d->attributes[8], lo->type, i);
-        if (epilogue & 2) x = x > 0 ? x : 0;
+        const int64_t at = i + j * aux_lead;
+        const uint8_t bit = 1 << at % 8;
+        if ((epilogue & 130) == 130) aux[at / 8] = x > 0 ? aux[at / 8] | bit : aux[at / 8] & ~bit;
+        if ((epilogue & 160) == 160) write(aux, lo->type, at, x);
+        if ((epilogue & 136) == 136) x = aux[at / 8] & bit ? x : 0;
+        if ((epilogue & 192) == 192) x *= slope_of_gelu(read(aux, lo->type, at));
+        sums[i] += x;
+        if (epilogue & 2) x = x > 0 || (x != x && !nan_is_dropped) ? x : 0;
         if (epilogue & 32) x = 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
         write(out, lo->type, s * lo->stride + i + j * lo->lead, x);
       }
+  for (int64_t i = 0; epilogue & 16 && i < (int64_t)lo->rows; i++) write((void*)d->attributes[8], lo->type, i, sums[i]);
+  delete[] sums;
   return 0;
 }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -94,11 +95,50 @@ def test_memory():
     assert 0 < free < total and x is not None
 
 
-def test_out_of_memory():
-    with pytest.raises(cuda.OutOfMemoryError):
-        ag.zeros(cuda.mem_get_info()[1], device="cuda")
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        cuda.nothing  # noqa: B018
+def test_what_the_pool_held_at_most():
+    cuda.empty_cache()
+    cuda.reset_peak_memory_stats()
+    before = cuda.memory_reserved()
+    assert cuda.max_memory_reserved() == before
+    x = ag.zeros(3 << 20, device="cuda")
+    held = cuda.memory_reserved()
+    assert cuda.max_memory_reserved() == held >= before + x.nbytes
+    del x
+    cuda.empty_cache()
+    assert cuda.memory_reserved() < held == cuda.max_memory_reserved()
+    stats = cuda.memory_stats()
+    assert stats["reserved_bytes.all.peak"] == held and stats["reserved_bytes.all.current"] == cuda.memory_reserved()
+    assert stats["allocated_bytes.all.peak"] == cuda.max_memory_allocated() > stats["allocated_bytes.all.current"]
+    cuda.reset_peak_memory_stats()
+    assert cuda.max_memory_reserved() == cuda.memory_reserved()
+
+
+def test_out_of_memory(cuda_device):
+    total, held = cuda.mem_get_info()[1], ag.zeros(1 << 18, device="cuda")
+    says = (
+        rf"CUDA out of memory. Tried to allocate {total * 4 >> 30}.00 GiB. GPU 0 has a total capacity of .* is free. Arrays of "
+        "this process take .*iB, its pool keeps .* A smaller batch helps"
+    )
+    for kind in (ag.OutOfMemoryError, cuda.OutOfMemoryError, RuntimeError, MemoryError):
+        with pytest.raises(kind, match=says):
+            ag.zeros(total, device="cuda")
+    with pytest.raises(ag.OutOfMemoryError, match="Tried to allocate") as raised:
+        (held.reshape(-1, 1) + ag.zeros(total // 4, device="cuda")).sum()  # in an op
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert type(again) is ag.OutOfMemoryError and str(again) == str(raised.value)
+    assert cuda.OutOfMemoryError.__mro__[1] is RuntimeError and (held + 1).sum().item() == 1 << 18
+    if cuda_device is not None:
+        with cuda_device.using(capacity=cuda.memory_reserved() + (1 << 20)), pytest.raises(RuntimeError, match="out of memory"):
+            x = ag.zeros(1 << 10, device="cuda", requires_grad=True)
+            for _ in range(1000):
+                x = ag.cat([x, x]).exp()
+    limit = pytest.importorskip("cupy").get_default_memory_pool()
+    limit.set_limit(cuda.memory_reserved() + (1 << 20))
+    try:
+        with pytest.raises(ag.OutOfMemoryError, match="CuPy's pool may hold .* at most"):
+            ag.zeros(1 << 20, device="cuda")
+    finally:
+        limit.set_limit(0)
 
 
 WITHOUT = """

@@ -64,6 +64,14 @@ MADE: dict[str, Callable[..., ag.Tensor]] = {
 }
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int64", "uint8"])
+def test_linspace_has_the_same_bits_everywhere(dtype: str):
+    for ends in ((0, 1), (0.1, 7.7), (9, 2)):
+        for n in (0, 1, 2, 7, 28, 65):
+            here, there = (ag.linspace(*ends, n, dtype=dtype, device=device).cpu().array for device in ("cpu", "cuda"))
+            assert here.dtype == there.dtype and here.tobytes() == there.tobytes()
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_tensors_are_made_where_they_are_wanted(name: str):
     made = []
@@ -272,6 +280,10 @@ def test_devices_do_not_mix():
         with pytest.raises(RuntimeError, match="on the same device, but found at least two devices") as raised:
             call()
         assert "cuda:0" in str(raised.value) and "cuda:1" in str(raised.value), name
+    with pytest.raises(RuntimeError, match="expected device cuda:0 but got cuda:1"):
+        (a * 2).backward(b)
+    with pytest.raises(RuntimeError, match="with device 'cuda:1' to a tensor with device 'cuda:0'"):
+        a.grad = b
     scalar = ag.tensor(2.0)  # one of the CPU goes with any device
     assert where(a * scalar, b * scalar) == ["cuda:0", "cuda:1"]
 

@@ -71,6 +71,18 @@ def test_devices_have_names_numbers_and_equality():
         ag.ones(2, device="cuda:7")
 
 
+def test_names_of_types_move():
+    x = ag.tensor([1.5, 2.5], requires_grad=True)
+    for name in ("torch.cuda.DoubleTensor", "autograd_gpu.cuda.DoubleTensor", "cuda.DoubleTensor"):
+        y = x.type(name)
+        assert (str(y.device), y.dtype, y.type()) == ("cuda:0", ag.float64, "autograd_gpu.cuda.DoubleTensor")
+    z = y.type("torch.FloatTensor")
+    assert (str(z.device), z.dtype) == ("cpu", ag.float32)
+    z.sum().backward()
+    assert x.grad.tolist() == [1, 1]
+    assert str(x.cuda().type(ag.float16).device) == str(x.cuda().type(y.type()).device) == "cuda:0"
+
+
 def test_gradients_flow_through_moves():
     x = ag.tensor([1.0, 2.0], requires_grad=True)
     (x.to("cuda") ** 2).cpu().sum().backward()
@@ -238,6 +250,42 @@ def test_mixed_devices_are_refused(name: str):
         with pytest.raises(RuntimeError, match="at least two devices, cpu and cuda:0"):
             MIXED[name](b, a)
     assert a.tolist() == [[1, 1], [1, 1]]
+
+
+def test_gradients_from_elsewhere_are_refused():
+    w = ag.ones(3, device="cuda", requires_grad=True)
+    with pytest.raises(
+        RuntimeError, match="invalid gradient at index 0 - expected device cuda:0 but got cpu.* at least two devices"
+    ):
+        (w * 2).backward(ag.ones(3))
+    with pytest.raises(RuntimeError, match="expected device cpu but got cuda:0"):
+        (ag.ones(3, requires_grad=True) * 2).backward(ag.ones(3, device="cuda"))
+    (w[0] * 2).backward(ag.tensor(3.0))  # a number of the CPU goes with any device
+    assert w.grad.tolist() == [6, 0, 0]
+    with pytest.raises(RuntimeError, match="a gradient with device 'cpu' to a tensor with device 'cuda:0'"):
+        w.grad = ag.ones(3)
+    cpu = ag.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a gradient with device 'cuda:0' to a tensor with device 'cpu'"):
+        cpu.grad = ag.ones(3, device="cuda")
+    with pytest.raises(RuntimeError, match="different size"):
+        w.grad = ag.ones(4, device="cuda")
+    with pytest.raises(RuntimeError, match="dtype float64"):
+        w.grad = ag.ones(3, device="cuda", dtype=ag.float64)
+    assert w.grad.tolist() == [6, 0, 0] and cpu.grad is None
+    y = w * 2
+    y.register_hook(lambda g: g.cpu())
+    with pytest.raises(RuntimeError, match="changed the device of value: it got cuda:0 and returned cpu"):
+        y.sum().backward()
+
+
+def test_indices_from_elsewhere():
+    x = ag.arange(3.0)
+    assert x.cuda()[ag.tensor([2, 0])].tolist() == x.cuda()[x > 5].tolist() + [2, 0]
+    for index in (ag.tensor([2, 0], device="cuda"), ag.tensor([True, False, True], device="cuda")):
+        with pytest.raises(RuntimeError, match="indices should be either on cpu or on the same device as the indexed tensor"):
+            x[index]
+        with pytest.raises(RuntimeError, match="indices should be either on cpu"):
+            x[index] = 1.0
 
 
 # -- random numbers ----------------------------------------------------------------------------------------------------------

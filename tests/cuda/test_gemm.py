@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import autograd_gpu as ag
-from autograd_gpu.backend import gemm
+from autograd_gpu.backend import epilogues, gemm
 from autograd_gpu.backend.promotion import bfloat16
 
 DTYPES = [np.dtype(t) for t in ("float32", "float64", "float16")] + [bfloat16]
@@ -206,7 +206,139 @@ def test_nvmaths_functions_take_what_they_are_given():
     assert issubclass(module.cuBLASLtError, Exception)
     for name, letters in gemm._SIGNATURES.items():
         assert getattr(module, name).__code__.co_argcount == len(letters) - letters.startswith("r"), name
-    assert module.Epilogue.BGRADB == gemm._ROW_SUMS and module.MatmulDescAttribute.BIAS_POINTER == gemm._BIAS_POINTER
+    attribute, epilogue = module.MatmulDescAttribute, module.Epilogue
+    assert epilogue.BGRADB == gemm._ROW_SUMS and attribute.BIAS_POINTER == gemm._BIAS_POINTER
+    assert (attribute.EPILOGUE_AUX_POINTER, attribute.EPILOGUE_AUX_LD) == (gemm._AUX_POINTER, gemm._AUX_LEAD)
+    assert {"relu": epilogue.RELU_AUX, "gelu_tanh": epilogue.GELU_AUX} == epilogues._FORWARD
+    assert {"relu": epilogue.DRELU, "gelu_tanh": epilogue.DGELU} == epilogues._BACKWARD
+    assert epilogue.RELU_AUX_BIAS == epilogue.RELU_AUX + epilogues._BIAS == epilogue.RELU_BIAS + epilogues._AUX
+    assert epilogue.DGELU_BGRAD == epilogue.DGELU + epilogues._SUMS
+
+
+LAYERS = [("relu", 16, 8), ("relu", 5, 136), ("relu", 3, 7), ("gelu_tanh", 5, 24), ("gelu_tanh", 3, 7)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("activation", "m", "n"), LAYERS)
+def test_a_layer_with_its_activation_and_the_way_back(
+    way: str, cupy: Any, cuda_mode: str, dtype: np.dtype, activation: str, m: int, n: int
+):
+    """Operands cut out of larger ones and turned; with a bias and sums of columns, and without."""
+    rng = np.random.default_rng(0)
+    shapes = (m, 20), (n, 12), (n,), (m, 6), (6, n)
+    host = [rng.normal(size=shape).astype(dtype) for shape in shapes]
+    a, b, bias, g, w = map(cupy.asarray, host)
+    a, b, wide_a, wide_b = a[:, 4:16], b.T, host[0][:, 4:16].astype("f8"), host[1].T.astype("f8")
+    close = {"rtol": CLOSE[dtype], "atol": 8 * CLOSE[dtype]}
+    for with_bias in (True, False):
+        before = wide_a @ wide_b + (host[2].astype("f8") if with_bias else 0)
+        wanted, slope = epilogues._active(before, activation)
+        for kept in (True, False):
+            made = epilogues.forward(a, b, bias if with_bias else None, activation, kept)
+            if cuda_mode == "emulated":  # the stand-in has none in double; and rows of gelu's input would have gaps
+                refused = way == "CuPy" or dtype == np.float64 or (kept and activation == "gelu_tanh" and n % 8)
+                assert (made is None) == bool(refused)
+            if made is None:
+                continue
+            out, aux = made
+            np.testing.assert_allclose(out.get().astype("f8"), wanted, **close)
+            assert (aux is None) == (not kept)
+        made = epilogues.forward(a, b, bias if with_bias else None, activation)
+        if made is None:
+            continue
+        if activation == "relu":
+            assert aux_bits(made[1].get(), n).tolist() == (made[0].get() > 0).tolist()
+        else:
+            np.testing.assert_allclose(made[1].get().astype("f8"), before, **close)
+        back, sums = epilogues.backward(g, w, made[1], activation, with_bias)
+        through = host[3].astype("f8") @ host[4].astype("f8") * slope
+        np.testing.assert_allclose(back.get().astype("f8"), through, **close)
+        assert (sums is None) == (not with_bias)
+        if with_bias:
+            np.testing.assert_allclose(sums.get().astype("f8"), through.sum(0), rtol=CLOSE[dtype], atol=8 * m * CLOSE[dtype])
+
+
+def aux_bits(aux: np.ndarray, n: int) -> np.ndarray:
+    return np.unpackbits(aux, axis=1, bitorder="little")[:, :n].astype(bool)
+
+
+def test_layers_with_activations_go_by_epilogues(way: str, request: pytest.FixtureRequest, cuda_mode: str):
+    """Each product of a network there and back, and which epilogue it has; the gradients are those of the CPU."""
+    stand_in = cuda_mode == "emulated" and way != "CuPy"
+    count = request.getfixturevalue("library").products_with_epilogue if stand_in else None
+    rng = np.random.default_rng(0)
+    for act, there, back in ((ag.nn.ReLU(), 134, 152), (ag.nn.GELU("tanh"), 164, 208), (ag.nn.GELU(), 0, 0)):
+        model = ag.nn.Sequential(ag.nn.Linear(4, 16), act, ag.nn.Linear(16, 24), act, ag.nn.Linear(24, 3))
+        for shape, frozen in (((6, 4), ()), ((2, 3, 4), ()), ((6, 4), (0, 1)), ((6, 4), (1, 3, 5)), ((6, 4), (2, 3, 4, 5))):
+            for i, p in enumerate(model.parameters()):
+                p.requires_grad_(i not in frozen)
+            x, weights = (rng.normal(size=s).astype("f4") for s in (shape, (*shape[:-1], 3)))
+            found = []
+            for device in ("cpu", "cuda"):
+                model = model.to(device)
+                leaf = ag.tensor(x, device=device, requires_grad=True)
+                for _ in range(2):  # the first time there are checks
+                    before = [count(e) for e in (there, back, back - 16, 4, 512)] if stand_in and there else None
+                    model.zero_grad()
+                    leaf.grad = None
+                    y = model(leaf)
+                    (y * ag.tensor(weights, device=device)).sum().backward()
+                if before and device == "cuda":
+                    more = [count(e) - b for e, b in zip((there, back, back - 16, 4, 512), before, strict=True)]
+                    sums = sum(i not in frozen for i in (1, 3))
+                    last = int(4 not in frozen and 5 not in frozen)
+                    assert more == [2, sums, 2 - sums, 1, last], (act, frozen)
+                grads = [p.grad for p in model.parameters()]
+                found.append([y.detach(), leaf.grad, *grads])
+            for a, b in zip(*found, strict=True):
+                assert (a is None) == (b is None)
+                if a is not None:
+                    np.testing.assert_allclose(b.cpu().numpy(), a.numpy(), 1e-4, 1e-5)
+            with ag.no_grad():
+                np.testing.assert_allclose(model(ag.tensor(x, device="cuda")).cpu().numpy(), found[0][0].numpy(), 1e-4, 1e-5)
+            model = model.to("cpu")
+
+
+def test_second_derivatives_of_layers_with_activations(way: str):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 4))
+    for act in (ag.nn.ReLU(), ag.nn.GELU("tanh"), ag.nn.GELU()):
+        model, found = ag.nn.Sequential(ag.nn.Linear(4, 16), act, ag.nn.Linear(16, 8), act, ag.nn.Linear(8, 3)), []
+        for device in ("cpu", "cuda"):
+            model, leaf = model.to(device), ag.tensor(x, dtype=ag.float32, device=device, requires_grad=True)
+            (g,) = ag.autograd.grad((model(leaf) ** 2).sum(), leaf, create_graph=True)
+            model.zero_grad()
+            (g * g).sum().backward()
+            found.append([g.detach(), leaf.grad, *[p.grad for p in model.parameters() if p.grad is not None]])
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(b.cpu().numpy(), a.numpy(), 1e-4, 1e-5)
+
+
+def test_epilogues_that_err_are_not_used(library: Any, cupy: Any, monkeypatch: pytest.MonkeyPatch, cuda_mode: str):
+    """A relu that makes 0 of NaN, and a slope that is another's: in silence, for other kernels do that."""
+    if cuda_mode != "emulated":
+        pytest.skip("the stand-in computes on the host")
+    monkeypatch.setattr(gemm, "_load", lambda: library)
+    a, b = cupy.ones((2, 3), "f"), cupy.ones((3, 8), "f")
+    a[0, 0] = np.nan
+
+    def product() -> Any:
+        gemm._products.cache_clear()
+        return epilogues.forward(a, b, None, "relu")
+
+    try:
+        assert np.isnan(product()[0].get()[0]).all() and epilogues.forward(a, b, None, "gelu_tanh") is not None
+        library.drop_nan(1)
+        assert product() is None
+        layer = ag.nn.Sequential(ag.nn.Linear(3, 8), ag.nn.ReLU(), ag.nn.Linear(8, 2)).cuda()
+        assert layer(ag.tensor(a)).isnan()[0].all()
+        library.drop_nan(0)
+        right = epilogues._active
+        monkeypatch.setattr(epilogues, "_active", lambda *given: (right(*given)[0], right(*given)[1] + 1))
+        assert product() is None and gemm.multiply(a, b).shape == (2, 8)
+    finally:
+        library.drop_nan(0)
+        gemm._products.cache_clear()
 
 
 def test_out_and_what_else_is_asked(way: str, cupy: Any):

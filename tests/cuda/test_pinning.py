@@ -30,6 +30,16 @@ def test_tensors_in_page_locked_memory():
         x.cuda().pin_memory()
 
 
+def test_tensors_are_made_there():
+    for make in (lambda **k: ag.empty(3, 2, **k), lambda **k: ag.zeros(3, **k), lambda **k: ag.ones(3, **k)):
+        assert make(pin_memory=True).is_pinned() and not make().is_pinned() and not make(pin_memory=False).is_pinned()
+        with pytest.raises(RuntimeError, match="Only dense CPU tensors can be pinned"):
+            make(pin_memory=True, device="cuda")
+    assert ag.tensor([1.0, 2.0], pin_memory=True).is_pinned() and ag.ones(2, pin_memory=True).tolist() == [1, 1]
+    x = ag.empty(4, pin_memory=True, requires_grad=True)
+    assert x.requires_grad and x.cuda(non_blocking=True).shape == (4,)
+
+
 def test_gradients_flow_through_copies_that_do_not_wait():
     x = ag.ones(3, requires_grad=True)
     (x.to("cuda", non_blocking=True) * 2).sum().backward()

@@ -133,6 +133,44 @@ def test_a_subclass_that_changes_samples_is_asked_for_them():
     assert all_of(DataLoader(data.Subset(doubled, [3, 1]), 2)) == [[[6, 2]]]
 
 
+class Negated(data.Subset):
+    """The usual part of a dataset with a transform."""
+
+    def __getitem__(self, index):
+        return -super().__getitem__(index)
+
+
+class Listed(Negated):
+    """What defines the way of many samples itself is asked for many."""
+
+    def __getitems__(self, numbers):
+        return [100 + self[i] for i in numbers]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("collate", [None, list])
+def test_a_subset_that_changes_samples_is_asked_for_them(workers, collate):
+    split = Negated(list(range(6)), [5, 0, 3])
+    cases = [
+        (split, [-5, 0, -3]),
+        (data.Subset(split, [2, 0]), [-3, -5]),
+        (Listed(list(range(6)), [5, 0, 3]), [95, 100, 97]),
+        (data.Subset(Listed(list(range(6)), [5, 0, 3]), [2, 0]), [97, 95]),
+        (Negated(split, [2, 1]), [3, 0]),
+    ]
+    for dataset, expected in cases:
+        (batch,) = DataLoader(dataset, 4, num_workers=workers, collate_fn=collate, timeout=WAIT if workers else 0)
+        assert list(map(int, batch)) == expected
+
+
+def test_a_state_of_something_else_is_refused():
+    loader = DataLoader(Numbers(4), 2)
+    for state in ({}, {"given": 1}, {"weight": ag.ones(1)}, [1], None):
+        with pytest.raises(ValueError, match="not that of a DataLoader"):
+            loader.load_state_dict(state)
+    assert len(list(loader)) == 2
+
+
 def test_gradients_flow_to_the_dataset():
     x = ag.ones(4, requires_grad=True)
     for (batch,) in DataLoader(TensorDataset(x), 3, shuffle=True):
@@ -142,6 +180,9 @@ def test_gradients_flow_to_the_dataset():
 
 def test_samplers_and_generators():
     assert all_of(DataLoader(Numbers(5), sampler=[4, 2], batch_size=2))[0][1] == [4, 2]
+    for numbers in (ag.tensor([1, 3]), np.array([1, 3]), ag.tensor([3, 1]).flip(0)):
+        assert all_of(DataLoader(Numbers(5), sampler=numbers, batch_size=2))[0][1] == [1, 3]
+        assert [b[1] for b in all_of(DataLoader(Numbers(5), sampler=numbers, batch_size=None))] == [1, 3]
     assert [b[1] for b in all_of(DataLoader(Numbers(5), batch_sampler=[[4], [1, 2]]))] == [[4], [1, 2]]
     g = ag.Generator().manual_seed(3)
     loader = DataLoader(TensorDataset(ag.arange(20)), 6, shuffle=True, generator=g)

@@ -51,6 +51,8 @@ GZIP = gzip.compress(BYTES, mtime=0)
         (BYTES[:9], "ends too early.*2 dimensions need 12"),
         (BYTES[:-1], r"ends too early: it has 23 bytes, where shape \(3, 4\) of uint8 needs 24"),
         (BYTES + b"\0", "too long"),
+        (b"\0\0\x08\3" + b"\xff" * 8 + bytes(4), "is damaged: there is no array of 3 dimensions"),
+        (b"\0\0\x08\x41" + b"\0\0\0\1" * 65 + b"\7", "is damaged: there is no array of 65 dimensions"),
         (GZIP[:-9], "gzip"),
         (GZIP[:15] + b"\xff\xff" + GZIP[17:], "gzip"),
     ],
@@ -172,6 +174,17 @@ def test_csv(tmp_path):
     assert data.read_csv(write(tmp_path / "e.csv", "x\n")).data.shape == (0, 1)
 
 
+def test_whole_numbers_are_not_rounded(tmp_path):
+    """2 ** 53 + 1 is the first that no float64 is."""
+    path = write(tmp_path / "w.csv", "a,b\n9007199254740993, 1\n-9223372036854775808,1e2\n9223372036854775807,\n")
+    found = data.read_csv(path, missing=7, dtype=ag.int64).data
+    assert found.tolist() == [[2**53 + 1, 1], [-(2**63), 100], [2**63 - 1, 7]] and found.dtype == ag.int64
+    small = write(tmp_path / "s.csv", "1,0\n,1\n3,1.0\n")
+    assert data.read_csv(small, missing="mean", dtype=ag.uint8).data.tolist() == [[1, 0], [2, 1], [3, 1]]
+    assert data.read_csv(small, [1], dtype=ag.bool).data.tolist() == [[False], [True], [True]]
+    assert data.read_csv(write(tmp_path / "e.csv", "x\n"), dtype=ag.int64).data.shape == (0, 1)
+
+
 def test_missing_values(tmp_path):
     path = write(tmp_path / "m.csv", "a,b\n1,\n,4\nNA,6\n3,nan\n5,8\n")
     read = lambda missing: data.read_csv(path, missing=missing).data.nan_to_num(nan=-1.0).tolist()  # noqa: E731
@@ -199,6 +212,14 @@ def test_missing_values(tmp_path):
         ("a,a\n1,2\n", {"columns": ["a"]}, "2 columns named 'a'"),
         ("a,b\n1,2\n", {"columns": [2]}, "no column 2"),
         ("1.5\n", {"dtype": "int64"}, "1.5 is no whole number"),
+        ("inf\n", {"dtype": "int64"}, "inf is no whole number"),
+        ("a\n?\n", {"dtype": "int64", "missing": "nan"}, "nan is no whole number"),
+        ("9" * 5000 + "\n", {"dtype": "int64"}, "inf is no whole number"),
+        ("1\n300\n", {"dtype": "uint8"}, "300 is too large or too small for uint8, 0 to 255: row 1"),
+        ("-1\n", {"dtype": "uint8"}, "-1 is too large or too small for uint8"),
+        ("1e20\n", {"dtype": "int64"}, "too large or too small for int64"),
+        ("9223372036854775808\n", {"dtype": "int64"}, "9223372036854775808 is too large"),
+        ("2\n", {"dtype": "bool"}, "2 is too large or too small for bool, 0 to 1"),
         ("1\n", {"delimiter": ", "}, "one character"),
     ],
 )

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import autograd_gpu as ag
-from autograd_gpu import anomaly, doctor, nn, optim
-from autograd_gpu.core import engine
-from autograd_gpu.doctor import collect
+from autograd_gpu import doctor, nn, optim
+from autograd_gpu.core.between import slot
+from autograd_gpu.doctor import parts
 from autograd_gpu.nn import functional as F
 
 
@@ -41,6 +41,14 @@ def run(model: nn.Module, steps: int, every: int = 10, lr: float = 0.1) -> docto
             loss.backward()
             optimizer.step()
     return watching
+
+
+def test_lazy_modules_find_their_sizes_while_they_are_watched():
+    model = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 2))
+    with doctor.watch(model, every=1):
+        for _ in range(3):
+            model(ag.randn(16, 4)).square().mean().backward()
+    assert type(model[0]) is nn.Linear and model[0].in_features == 4 and "forward" not in vars(model[0])
 
 
 # -- the numbers -----------------------------------------------------------------------------------------------------------
@@ -95,8 +103,8 @@ def test_gradients_of_some_tensors_are_no_step() -> None:
 
 def test_large_arrays_are_estimated() -> None:
     a = np.random.default_rng(0).standard_normal((1024, 64)).astype("float32")
-    assert collect._square(a) == pytest.approx((a**2).sum(), rel=0.05)
-    assert collect._some(a).size <= collect.LARGE and collect._some(a, 256).size <= 256
+    assert parts.square_of(a) == pytest.approx((a**2).sum(), rel=0.05)
+    assert parts.some_of(a).size <= parts.LARGE and parts.some_of(a, 256).size <= 256
 
 
 def test_convolutions_and_recurrent_layers() -> None:
@@ -140,10 +148,10 @@ def test_watching_leaves_training_alone() -> None:
 def test_stop_takes_everything_away() -> None:
     model = small()
     watching = doctor.watch(model)
-    assert "forward" in model[0].__dict__ and engine.run is not anomaly.plain_run
+    assert "forward" in model[0].__dict__ and slot.call is not None
     watching.stop()
     watching.stop()
-    assert not any("forward" in m.__dict__ for m in model.modules()) and engine.run is anomaly.plain_run
+    assert not any("forward" in m.__dict__ for m in model.modules()) and slot.call is None
 
 
 def test_nothing_is_installed_between_looks() -> None:
@@ -173,7 +181,7 @@ def test_a_pickled_copy_is_not_watched() -> None:
         model(ag.randn(3, 4))
         twin = pickle.loads(pickle.dumps(model))
     x = ag.randn(2, 4)
-    assert ag.equal(twin(x), model(x)) and not any(isinstance(m.forward, collect._Tap) for m in twin.modules())
+    assert ag.equal(twin(x), model(x)) and not any(isinstance(m.forward, parts.Tap) for m in twin.modules())
 
 
 @pytest.mark.parametrize("backwards", [2, 4, 10])
@@ -228,13 +236,16 @@ def test_what_another_thread_trains_is_no_step() -> None:
     assert watching.record().steps == 3
 
 
+@pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("scale", [2.0**12, 2.0**26])
-def test_a_scaled_loss(scale: float) -> None:
-    """Gradients are what they would be without the scale, and a step that the scaler leaves out is no trouble."""
+def test_a_scaled_loss(scale: float, given: bool) -> None:
+    """Gradients are what they would be without the scale, and a step that the scaler leaves out is no trouble. The scaler is
+    noticed if it is not given."""
     model = small()
     optimizer = optim.SGD(model.parameters(), lr=0.01)
     scaler = ag.amp.GradScaler("cpu", init_scale=scale)
-    with doctor.watch(model, optimizer, scaler=scaler) as watching:
+    ag.amp.GradScaler("cpu").scale(ag.ones((), requires_grad=True))  # another, of something else
+    with doctor.watch(model, optimizer, scaler=scaler if given else None) as watching:
         for _ in range(60):
             optimizer.zero_grad()
             with ag.autocast("cpu", dtype=ag.float16):
@@ -243,6 +254,11 @@ def test_a_scaled_loss(scale: float) -> None:
             scaler.step(optimizer)
             scaler.update()
     assert watching.report().healthy and scaler.get_scale() < 2.0**26
+
+
+def test_a_number_is_no_optimizer() -> None:
+    with pytest.raises(TypeError, match="not int"):
+        doctor.watch(small(), 3)
 
 
 def test_a_report_of_nothing() -> None:
@@ -262,15 +278,97 @@ def test_two_watches_at_once() -> None:
     assert not any("forward" in m.__dict__ for m in model.modules())
 
 
+def test_between_looks_the_engine_only_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    passing = doctor.Watch._pass
+    monkeypatch.setattr(doctor.Watch, "_pass", lambda self, *rest: called.append(self._step) or passing(self, *rest))
+    watching = run(small(), 90)
+    assert watching.record().steps == 90
+    # once a look, once to find the update after it, and once to make ready for a look at outputs
+    assert called == [0, 1, 2, 10, 10, 20, 30, 30, 30, 40, 50, 60, 70, 80]
+
+
+def test_who_comes_in_between_later_takes_no_step_away() -> None:
+    """A watch that is not alone counts by itself, from where the engine had come to."""
+    model, x = small(), ag.randn(8, 4)
+
+    def train(steps: int) -> None:
+        for _ in range(steps):
+            model.zero_grad()
+            model(x).sum().backward()
+
+    with doctor.watch(model) as watching:
+        train(14)
+        with doctor.watch(model) as second:
+            train(12)
+        with ag.autograd.detect_anomaly():
+            train(7)
+        train(8)
+    assert (watching.record().steps, second.record().steps) == (41, 12)
+    assert [look.step for look in watching.record().layers[0].looks] == [0, 1, 2, 10, 20, 30]
+    assert slot.call is None
+
+
+def test_weights_are_those_of_the_whole_layer_however_many_are_looked_at() -> None:
+    """The steepness compares them with the gradients of all."""
+    ag.manual_seed(0)
+    model = nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 2))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    before = (model[0].weight.array ** 2).sum()
+    with doctor.watch(model, optimizer) as watching:
+        for _ in range(21):
+            optimizer.zero_grad()
+            model(ag.randn(16, 256)).square().mean().backward()
+            optimizer.step()
+    looks = {look.step: look for look in watching.record().layers[0].looks}
+    assert looks[0].weight == pytest.approx(before, rel=0.1) and looks[20].weight == pytest.approx(before, rel=0.2)
+
+
+def test_an_update_that_is_in_no_log() -> None:
+    model = small()
+    with doctor.watch(model) as watching:
+        for _ in range(4):
+            model.zero_grad()
+            model(ag.randn(16, 4)).square().mean().backward()
+            for p in model.parameters():
+                p.array.reshape(-1)[:] -= 0.125
+    assert [round(look.update, 4) for look in watching.record().layers[0].looks] == [0.5, 0.5, 0.5]  # of 32 weights
+
+
+def test_a_first_layer_that_is_never_called() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused, self.used = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: ag.Tensor) -> ag.Tensor:
+            return self.used(x)
+
+    watching = run(Odd(), 85)
+    unused, used = watching.record().layers
+    assert [look.step for look in used.looks if look.sum is not None] == [0, 1, 2, 30]
+    assert ("disconnected", "unused") in {(f.kind, f.layer) for f in watching.report().findings}
+
+
+def test_moved_to_another_dtype_while_watched() -> None:
+    model = small()
+    with doctor.watch(model) as watching:
+        model(ag.randn(16, 4)).sum().backward()
+        model.double()
+        model.zero_grad()
+        model(ag.randn(16, 4, dtype=ag.float64)).sum().backward()
+    assert watching.record().steps == 2
+
+
 def test_autocast_meets_a_watch() -> None:
-    """Autocast gets between by the code of `run`, a watch by its name: in either order both let go again."""
+    """Both stand between, and in either order both let go again."""
     model = small()
     with doctor.watch(model), ag.autocast("cpu", dtype=ag.bfloat16):
         model(ag.randn(8, 4)).float().sum().backward()
     with ag.autocast("cpu", dtype=ag.bfloat16):
         watching = doctor.watch(model)
     watching.stop()
-    assert engine.run is anomaly.plain_run and model(ag.randn(8, 4)).dtype == ag.float32
+    assert slot.call is None and model(ag.randn(8, 4)).dtype == ag.float32
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 --profile runs each kernel under the checker and prints, at the end, how well its accesses to memory fit together (profile.py).
 
-SCRIPT may be any program: if it is not Python, the Python processes that it starts get the device.
+SCRIPT may be any program: if it is not Python, the Python processes that it starts get the device. It finds the name of this
+interpreter in PYTHON, where nothing else was put there.
 """
 
 from __future__ import annotations
 
+import os
 import runpy
 import subprocess
 import sys
@@ -33,6 +35,7 @@ def main(arguments: list[str]) -> int:
     script = Path(arguments[0])
     first = script.open("rb").readline()
     if first.startswith(b"#!") and b"python" not in first:
+        os.environ.setdefault("PYTHON", sys.executable)  # the python3 on the PATH may have no CuPy
         return subprocess.run([str(script.resolve()), *arguments[1:]]).returncode
     sys.argv = arguments
     sys.path[0] = str(script.resolve().parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 import threading
 from collections import deque
@@ -17,7 +18,7 @@ from .memory import Memory
 from .profile import Traffic
 from .streams import Policy, Stream, Streams
 
-DEVICES = 2
+DEVICES = int(os.environ.get("EMULATED_CUDA_DEVICES", "2"))
 CAPACITY = 2 << 30
 CAPABILITY = (9, 0)
 SHARED_PER_BLOCK = 48 << 10

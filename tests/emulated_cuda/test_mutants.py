@@ -173,7 +173,7 @@ MUTANTS = [
     Mutant(RANDOM, "random_words", "round < 10", "round < 9"),
     Mutant(RANDOM, "dropout", "first % Pack<T>::size == 0 &&", ""),
     Mutant(RANDOM, "dropout", "begin + Pack<T>::size <= n", "begin + Pack<T>::size - 1 <= n"),
-    Mutant(RANDOM, "dropout", ">= threshold ? load(v", "> threshold + 40000000u ? load(v"),
+    Mutant(RANDOM, "dropout", "part + k) >= threshold ? scale", "part + k) > threshold + 40000000u ? scale"),
     Mutant(RANDOM, "dropout", "half << 16 | half >> 16", "half"),
     # cast.cu, embedding.cu, reduce.cu, scatter.cu
     Mutant(CAST, "cast", "aligned(x) && aligned(y) ?", "aligned(x) ?"),

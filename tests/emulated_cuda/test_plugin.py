@@ -33,10 +33,11 @@ def test_child_processes_have_the_device_and_end_in_peace():
 
 def test_run_a_script(tmp_path, monkeypatch):
     monkeypatch.delenv("EMULATED_CUDA")
+    monkeypatch.delenv("PYTHON", raising=False)
     script = tmp_path / "script.py"
     script.write_text("import sys\n" + SCRIPT + "print(sys.argv[1:])\n")
     shell = tmp_path / "script.sh"
-    shell.write_text(f"#!/bin/sh\n{sys.executable} {script} $1\n")
+    shell.write_text(f'#!/bin/sh\n"$PYTHON" {script} $1\n')
     shell.chmod(0o755)
     for path in (script, shell):
         command = [sys.executable, "-m", "tests.emulated_cuda", str(path), "argument"]

@@ -148,6 +148,19 @@ def test_implicit_dimension(name, ndim, torch):
     np.testing.assert_allclose(out.numpy(), expected.numpy(), 1e-6, 1e-6)
 
 
+@pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
+@pytest.mark.parametrize("ndim", [0, 1, 2, 3, 4])
+def test_implicit_dimension_of_functions(name, ndim, torch):
+    x = data().reshape(-1)[: 2**ndim].reshape((2,) * ndim)
+    with pytest.warns(UserWarning, match="Implicit dimension choice for ") as ours:
+        out = getattr(nn.functional, name)(ag.tensor(x))
+    with pytest.warns(UserWarning) as theirs:
+        expected = getattr(torch.nn.functional, name)(torch.tensor(x))
+    assert str(ours[0].message) == str(theirs[0].message) and len(ours) == 1
+    assert ours[0].filename == __file__
+    np.testing.assert_allclose(out.numpy(), expected.numpy(), 1e-6, 1e-6)
+
+
 @pytest.mark.parametrize(
     ("do", "error"),
     [

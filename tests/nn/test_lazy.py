@@ -60,6 +60,15 @@ def test_lazy_in_a_network() -> None:
         ag.nn.LazyConv2d(4, 3, groups=2)(ag.ones(1, 3, 4, 4))
 
 
+def test_the_forward_of_a_lazy_module_may_be_wrapped() -> None:
+    """And called again, when it has become the forward of a module of another class."""
+    for net, x in ((ag.nn.LazyLinear(3), ag.ones(2, 5)), (ag.nn.LazyConv1d(3, 2), ag.ones(2, 5, 4))):
+        calls, inner = [], net.forward
+        net.forward = lambda x, calls=calls, inner=inner: (calls.append(1), inner(x))[1]
+        first, second = net(x), net(x)
+        assert len(calls) == 2 and ag.equal(first, second) and "Lazy" not in type(net).__name__
+
+
 def test_data_parallel() -> None:
     layer = ag.nn.Linear(3, 2)
     net = ag.nn.DataParallel(layer, device_ids=[0])

@@ -92,6 +92,32 @@ def test_refusals(do, error, message):
         do(Net())
 
 
+@pytest.mark.parametrize("name", ["parameter", "buffer", "module", "no_parameter", "no_buffer", "no_module", "training", "new"])
+def test_a_name_is_registered_again_as_the_same_kind_only(name):
+    torch = pytest.importorskip("torch")
+    outcomes = []
+    for lib in (ag, torch):
+        for register in (
+            lambda m, lib: m.register_parameter(name, lib.nn.Parameter(lib.ones(1))),
+            lambda m, lib: m.register_parameter(name, None),
+            lambda m, lib: m.register_buffer(name, lib.ones(1)),
+            lambda m, lib: m.add_module(name, lib.nn.Linear(1, 1)),
+        ):
+            m = lib.nn.Module()
+            m.register_parameter("parameter", lib.nn.Parameter(lib.ones(1)))
+            m.register_buffer("buffer", lib.ones(1))
+            m.add_module("module", lib.nn.Linear(1, 1))
+            m.register_parameter("no_parameter", None)
+            m.register_buffer("no_buffer", None)
+            m.add_module("no_module", None)
+            try:
+                register(m, lib)
+                outcomes.append("registered")
+            except KeyError as error:
+                outcomes.append(str(error))
+    assert outcomes[:4] == outcomes[4:]
+
+
 def test_assigning_before_init_says_so():
     class Early(nn.Module):
         def __init__(self):
@@ -144,6 +170,12 @@ def test_to_keeps_the_parameters_and_leaves_integers():
     assert net.to(ag.tensor(1.0, dtype=ag.float16)).scale.dtype == ag.float16
     assert net.to("cpu", ag.float32).scale.dtype == ag.float32
     assert net(ag.ones(1, 4)).dtype == ag.float32
+
+
+def test_share_memory_returns_the_module():
+    net = Net()
+    before = [p.array for p in net.parameters()]
+    assert net.share_memory() is net and all(p.array is a for p, a in zip(net.parameters(), before, strict=True))
 
 
 def test_modes_gradients_and_apply():

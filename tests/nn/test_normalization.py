@@ -285,3 +285,27 @@ def test_running_statistics_are_written_in_place():
     assert m.running_mean.array is before and m.num_batches_tracked.item() == 2
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
+
+
+def test_states_from_before_batches_were_counted(torch):
+    """They are loaded, and the count stays as it is; what says that it is newer has to have one."""
+    found = []
+    for lib in (ag, torch):
+        net = lib.nn.Sequential(lib.nn.BatchNorm1d(3), lib.nn.InstanceNorm1d(3, track_running_stats=True))
+        net(lib.ones(4, 3, 2))
+        saved = net.state_dict()
+        assert saved._metadata["0"] == {"version": 2} == saved._metadata["1"]
+        plain = {name: value + 1 for name, value in saved.items() if "tracked" not in name}
+        net.load_state_dict(plain)
+        assert not any("tracked" in name for name in plain)
+        del saved["0.num_batches_tracked"]
+        with pytest.raises(RuntimeError, match='Missing key.s. in state_dict: "0.num_batches_tracked"'):
+            net.load_state_dict(saved)
+        with pytest.raises(RuntimeError, match="Missing key.s. in state_dict"):
+            net.load_state_dict({name: value for name, value in plain.items() if "running_var" not in name})
+        found.append([(name, value.tolist()) for name, value in net.state_dict().items()])
+        if lib is ag:
+            lazy = ag.nn.Sequential(ag.nn.LazyBatchNorm1d())
+            lazy.load_state_dict({name: value for name, value in plain.items() if name.startswith("0.")})
+            assert lazy[0].num_features == 3 and int(lazy[0].num_batches_tracked) == 0
+    assert found[0] == [(name, pytest.approx(value)) for name, value in found[1]]

@@ -233,3 +233,29 @@ def test_errors(call, words: str) -> None:
         call(ag, ag.ones(1, 2, 4, 4))
     with pytest.raises(RuntimeError, match=words):
         call(torch.nn.functional, torch.ones(1, 2, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "dims, shape, kernel, stride, padding, dilation",
+    [
+        (1, (1,), 2, 1, 1, 2),
+        (2, (3, 3), (2, 1), (2, 1), (1, 0), (2, 1)),
+        (2, (1, 1), (2, 2), (1, 1), (1, 1), (2, 2)),
+        (3, (1, 3, 3), (2, 3, 1), (1, 1, 1), (1, 1, 0), (2, 2, 1)),
+        (3, (1, 3, 3), (2, 3, 1), None, (1, 1, 0), (2, 2, 1)),
+        (3, (2, 1, 1), (1, 2, 2), (1, 1, 1), (0, 1, 1), (1, 2, 2)),
+    ],
+)
+def test_windows_that_lie_in_the_padding(dims, shape, kernel, stride, padding, dilation):
+    """As a whole: they have no element, and the number that PyTorch gives them."""
+    x = np.random.default_rng(0).normal(size=(1, 2, *shape))
+    results = []
+    for lib in (ag, torch):
+        pool = getattr(lib.nn.functional, f"max_pool{dims}d")
+        results.append(pool(lib.tensor(x), kernel, stride, padding, dilation, ceil_mode=True, return_indices=True))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    t = ag.tensor(x, requires_grad=True)
+    out, _ = getattr(ag.nn.functional, f"max_pool{dims}d")(t, kernel, stride, padding, dilation, True, True)
+    (g,) = ag.autograd.grad([out.clamp(min=-9) ** 2], [t], [ag.ones_like(out)], create_graph=True)
+    ag.autograd.grad([g.sum()], [t])

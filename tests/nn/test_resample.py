@@ -101,6 +101,40 @@ def test_bytes() -> None:
         np.testing.assert_array_equal(ag.interpolate(Tensor(x), size).array, F.interpolate(torch.tensor(x), size))
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("align", [True, False])
+def test_bytes_are_mixed_in_whole_numbers(mode: str, antialias: bool, align: bool) -> None:
+    rng = np.random.default_rng(0)
+    options = {"mode": mode, "antialias": antialias, "align_corners": align}
+    for shape in ((7, 9), (11, 11), (1, 5), (2, 28)):
+        x = rng.integers(0, 256, (2, 3, *shape)).astype(np.uint8)
+        for given in ((14, 18), (3, 4), (5, 20), shape, (1, 6), 1.3, 0.7):
+            how = {"size": given} if isinstance(given, tuple) else {"scale_factor": given}
+            if isinstance(given, float) and min(shape) * given < 1:
+                continue
+            found = ag.interpolate(Tensor(x), **how, **options).array
+            expected = F.interpolate(torch.tensor(x), **how, **options).numpy()
+            assert found.dtype == np.uint8
+            np.testing.assert_array_equal(found, expected, f"{shape} {given}")
+    for f, lib in ((nn.functional, ag), (F, torch)):
+        with pytest.raises(NotImplementedError, match="linear"):
+            f.interpolate(lib.ones(1, 1, 4, dtype=lib.uint8), 3, mode="linear")
+        with pytest.raises(NotImplementedError):
+            f.interpolate(lib.ones(1, 1, 4, 4, dtype=lib.int64), 3, mode="bilinear")
+
+
+def test_old_names_of_interpolate() -> None:
+    x = np.random.default_rng(0).normal(size=(1, 2, 3, 4))
+    for name in ("upsample", "upsample_nearest", "upsample_bilinear"):
+        for options in ({"size": (5, 6)}, {"scale_factor": 2}):
+            with pytest.warns(UserWarning, match=f"`nn.functional.{name}` is deprecated") as caught:
+                found = getattr(nn.functional, name)(Tensor(x), **options)
+                expected = getattr(F, name)(torch.tensor(x), **options)
+            assert caught[0].filename == __file__ and str(caught[0].message) == str(caught[1].message)
+            np.testing.assert_allclose(found.array, expected, 1e-12)
+
+
 def test_sampling_where_nothing_is() -> None:
     """What lies outside has no part in a result, not even as NaN times zero."""
     x = np.array([[[[1.0, np.nan]]]])
@@ -116,6 +150,51 @@ def test_the_identity_reads_the_image_itself() -> None:
     for align in (True, False):
         grid = ag.affine_grid(theta, (2, 3, 5, 4), align_corners=align)
         np.testing.assert_allclose(ag.grid_sample(x, grid, align_corners=align).array, x.array, 1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("align", [True, False])
+def test_every_bit_of_the_grid_of_the_identity(dtype: str, align: bool) -> None:
+    """The grid lies on the kinks of what is sampled with it."""
+    identity = [[[1.0, 0, 0], [0, 1, 0]]]
+    for n in (*range(2, 40), 64, 224):
+        ours = ag.affine_grid(ag.tensor(identity, dtype=dtype), (1, 1, n, 3), align)
+        theirs = F.affine_grid(torch.tensor(identity, dtype=getattr(torch, dtype)), (1, 1, n, 3), align)
+        if dtype == "bfloat16":
+            ours, theirs = ours.float(), theirs.float()
+        assert ours.numpy().tobytes() == theirs.numpy().tobytes(), n
+    assert ag.affine_grid(ag.tensor(identity, dtype=dtype), (1, 1, 1, 1), align).tolist() == [[[[0, 0]]]]
+
+
+@pytest.mark.parametrize("align", [True, False])
+@pytest.mark.parametrize("n", [7, 14, 28])
+def test_a_spatial_transformer_begins_as_in_torch(n: int, align: bool) -> None:
+    rng = np.random.default_rng(0)
+    image, w = rng.normal(size=(2, 2, 1, n, n)).astype("float32")
+    grads = []
+    for lib, f in ((ag, nn.functional), (torch, F)):
+        theta = lib.tensor([[[1.0, 0, 0], [0, 1, 0]]] * 2, requires_grad=True)
+        grid = f.affine_grid(theta, image.shape, align_corners=align)
+        (f.grid_sample(lib.tensor(image), grid, align_corners=align) * lib.tensor(w)).sum().backward()
+        grads.append(theta.grad.numpy())
+    np.testing.assert_allclose(*grads, 1e-5, 1e-5 * abs(grads[1]).max())
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+def test_a_grid_of_which_the_nearest_is_taken_has_a_gradient_of_zeros(padding: str) -> None:
+    rng = np.random.default_rng(0)
+    image, grid = rng.normal(size=(1, 2, 3, 4)), rng.uniform(-2, 2, (1, 5, 2, 2))
+    grid[0, 0, 0] = 50
+    compare(
+        lambda t: ag.grid_sample(Tensor(image), t, "nearest", padding, False),
+        lambda t: F.grid_sample(torch.tensor(image), t, "nearest", padding, False),
+        grid,
+    )
+    compare(
+        lambda t: ag.grid_sample(t, Tensor(grid).requires_grad_(), "nearest", padding, False),
+        lambda t: F.grid_sample(t, torch.tensor(grid), "nearest", padding, False),
+        image,
+    )
 
 
 ERRORS = [

@@ -99,6 +99,31 @@ def test_without_a_batch(name: str, kw: dict[str, Any]) -> None:
     compare(*pair(name, 3, 4, **kw), [numbers(1, 3)])
 
 
+@EACH
+def test_empty_batches(name: str, kw: dict[str, Any]) -> None:
+    """Have no results, and gradients of zeros."""
+    x = numbers(0, 5, 3) if kw.get("batch_first") else numbers(5, 0, 3)
+    compare(*pair(name, 3, 4, **kw), [x])
+    compare(*pair(name, 3, 4, **kw), [x, *states(name, kw, (0,))], with_states)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", ["RNNCell", "LSTMCell", "GRUCell"])
+def test_empty_batches_in_cells(name: str, bias: bool) -> None:
+    compare(*pair(name, 3, 4, bias=bias), [numbers(0, 3)])
+    compare(*pair(name, 3, 4, bias=bias), [numbers(0, 3), *[numbers(0, 4)] * (1 + (name == "LSTMCell"))], with_states)
+
+
+def test_empty_batches_on_cuda(cuda_device: Any) -> None:
+    if cuda_device is None:
+        pytest.skip("no CUDA device")
+    net = nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2).to("cuda")
+    out, (h, c) = net(ag.ones(5, 0, 3, device="cuda"))
+    assert (out.shape, h.shape, c.shape) == ((5, 0, 4), (4, 0, 2), (4, 0, 4)) and out.is_cuda
+    (out.sum() + h.sum() + c.sum()).backward()
+    assert all(p.grad.is_cuda and not p.grad.any() for p in net.parameters())
+
+
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("batch, width", [(32, 40), (64, 128)])
 def test_sizes_of_real_networks(name: str, batch: int, width: int) -> None:

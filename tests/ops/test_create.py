@@ -175,6 +175,41 @@ def test_factories(name, args, keywords):
     same(getattr(ag, name)(*args, **keywords), getattr(torch, name)(*args, **in_torch(torch, keywords)))
 
 
+ENDS = [(-1, 1), (0, 1), (-0.95, 0.95), (1e-4, 0.02), (0.3, 7.7), (3, -2), (100, 7)]
+DTYPES = "float32 float64 float16 bfloat16 int64 int32 int16 int8 uint8 complex64 complex128".split()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_bit_of_linspace(dtype):
+    """In all dtypes, and so that the last bit does not depend on how many numbers there are."""
+    torch = pytest.importorskip("torch")
+    for start, end in ENDS:
+        if dtype == "uint8" and min(start, end) < 0:
+            continue  # PyTorch's wrap around, and so do the distances
+        for n in (*range(70), 100, 127, 224, 257, 1000):
+            ours = ag.linspace(start, end, n, dtype=dtype)
+            theirs = torch.linspace(start, end, n, dtype=getattr(torch, dtype))
+            if dtype == "bfloat16":
+                ours, theirs = ours.float(), theirs.float()
+            assert ours.numpy().dtype == theirs.numpy().dtype
+            assert ours.numpy().tobytes() == theirs.numpy().tobytes(), (start, end, n)
+
+
+def test_linspace_at_the_limits():
+    torch = pytest.importorskip("torch")
+    inf = float("inf")
+    for args in ((0, inf, 4), (-inf, 0, 3), (0, float("nan"), 3), (-1e308, 1e308, 3), (0, 1 + 1j, 5), (True, 3, 3)):
+        for dtype in (None, "float64") if complex not in map(type, args) and args[1] != 1e308 else ("complex128",):
+            theirs = torch.linspace(*args, dtype=dtype and getattr(torch, dtype))
+            np.testing.assert_array_equal(ag.linspace(*args, dtype=dtype).numpy(), theirs.numpy())
+    assert ag.linspace(0, 1j, 2).dtype == ag.complex64
+    assert ag.linspace(ag.tensor(1), ag.tensor(2.0), ag.tensor(3)).tolist() == [1, 1.5, 2]
+    for end, steps, error in ((300, 3, RuntimeError), (1, 2.0, TypeError)):
+        for lib in (ag, torch):
+            with pytest.raises(error):
+                lib.linspace(0, end, steps, dtype=lib.uint8)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int64", "bool", "float16"])
 def test_like_and_new(dtype):
     torch = pytest.importorskip("torch")

@@ -269,7 +269,6 @@ def test_zero_grad():
         (lambda w: SGD([3.0]), TypeError, "can only optimize Tensors"),
         (lambda w: SGD({w}) if False else SGD([{"params": {w}}]), TypeError, "ordered"),
         (lambda w: SGD([w * 2]), ValueError, "non-leaf"),
-        (lambda w: SGD([w, w]), ValueError, "more than one parameter group"),
         (lambda w: SGD([{"params": [w]}, {"params": [w]}]), ValueError, "more than one parameter group"),
         (lambda w: SGD([w], lr=-1.0), ValueError, "Invalid learning rate: -1.0"),
         (lambda w: SGD([w], momentum=-1.0), ValueError, "Invalid momentum value"),
@@ -283,6 +282,60 @@ def test_zero_grad():
 def test_refusals(make, error, message):
     with pytest.raises(error, match=message):
         make(ag.ones(2, requires_grad=True))
+
+
+@pytest.mark.filterwarnings("ignore:optimizer contains a parameter group with duplicate")
+@pytest.mark.parametrize(
+    "name, options", [("SGD", {}), ("Adam", {}), ("NAdam", {}), ("RMSprop", {"momentum": 0.9}), ("Adagrad", {})]
+)
+def test_a_parameter_that_a_group_names_again_is_updated_again(name, options):
+    torch = pytest.importorskip("torch")
+    with pytest.warns(UserWarning, match="duplicate parameters"):
+        SGD([ag.ones(1, requires_grad=True)] * 2)
+    results = []
+    for ns in (ag, torch):
+        p, q, idle = (ns.ones(n, dtype=ns.float64, requires_grad=True) for n in (3, 2, 1))
+        optimizer = getattr(ns.optim, name)([p, q, p, idle, idle, p], lr=0.01, **options)
+        for step in range(4):
+            p.grad, q.grad = ns.full((3,), 1.0 + step, dtype=ns.float64), ns.ones(2, dtype=ns.float64)
+            optimizer.step()
+        counts = [float(optimizer.state[x]["step"]) for x in (p, q) if "step" in optimizer.state[x]]
+        results.append((p.detach().numpy(), q.detach().numpy(), counts))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, 1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:optimizer contains a parameter group with duplicate")
+def test_a_gradient_is_unscaled_once():
+    p = ag.ones(2, requires_grad=True)
+    optimizer, scaler = SGD([p, p], lr=0.1), ag.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(p.sum()).backward()
+    scaler.unscale_(optimizer)
+    assert p.grad.tolist() == [1, 1]
+
+
+def test_loading_replaces_the_groups():
+    """What a scheduler noted in them does not outlive it, what the defaults say does."""
+    torch = pytest.importorskip("torch")
+    found = []
+    for ns in (ag, torch):
+        p = ns.ones(1, requires_grad=True)
+        optimizer = ns.optim.SGD([p], lr=0.1)
+        start = copy.deepcopy(optimizer.state_dict())
+        group = optimizer.param_groups[0]
+        ns.optim.lr_scheduler.StepLR(optimizer, 1)
+        group["mine"] = 3
+        optimizer.load_state_dict(start)
+        group = optimizer.param_groups[0]
+        group["lr"] = 1.0
+        rates = ns.optim.lr_scheduler.ConstantLR(optimizer, 1.0).base_lrs
+        found.append((rates, "mine" in group, group["momentum"], group["params"] == [p]))
+    assert found[0] == found[1] == ([1.0], False, 0, True)
+    old = {"state": {}, "param_groups": [{"lr": 0.5, "params": [0]}]}
+    optimizer = SGD([("w", ag.ones(1, requires_grad=True))], momentum=0.9)
+    optimizer.load_state_dict(old)  # of a version that had fewer options
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["momentum"], group["param_names"]) == (0.5, 0.9, ["w"])
 
 
 def test_load_state_dict_refuses_other_parameters():

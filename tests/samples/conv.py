@@ -18,6 +18,15 @@ def transpose(d, *args, **kw):
     return S(f"conv_transpose{d}d", *args, torch=f"{F}conv_transpose{d}d", skip=ODD, **kw)
 
 
+def pooled(torch, x, weight, bias, padding):
+    functional = torch.nn.functional
+    return functional.max_pool2d(functional.relu(functional.conv2d(x, weight, bias, padding=padding)), 2)
+
+
+def conv_pool(*args):
+    return S("ops.conv_pool.conv_relu_pool", *args, torch=pooled, skip=ODD)
+
+
 SAMPLES = [
     conv(1, f(2, 3, 8), f(4, 3, 3)),
     conv(1, f(2, 4, 9), f(6, 2, 3), f(6), stride=2, padding=1, dilation=2, groups=2),
@@ -34,6 +43,9 @@ SAMPLES = [
     conv(2, f(3, 5, 5), f(2, 3, 2, 2), f(2), padding="same", dilation=2),
     conv(2, f(3, 5, 5), f(2, 3, 3, 3), padding="valid"),
     conv(3, f(1, 2, 4, 3, 5), f(3, 2, 2, 2, 3), f(3), padding=(1, 0, 1), stride=(1, 1, 2)),
+    conv_pool(f(2, 1, 6, 7), f(3, 1, 3, 3), f(3), (1, 1)),
+    conv_pool(f(2, 6, 5, 6), f(4, 6, 3, 3), f(4), (1, 1)),
+    conv_pool(f(2, 7, 5, 6), f(2, 7, 2, 3), None, (0, 1)),
     transpose(1, f(2, 3, 5), f(3, 2, 3), f(2), stride=2, padding=1, output_padding=1),
     transpose(1, f(3, 5), f(3, 2, 4)),
     transpose(1, f(2, 3, 4), f(3, 2, 3), dilation=3, output_padding=2),

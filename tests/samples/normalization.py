@@ -54,4 +54,6 @@ SAMPLES = [
     n("normalize", f(4, 5, low=0.2)),
     n("normalize", f(4, 5, low=0.2), p=3.0, dim=0),
     n("normalize", f(5, low=0.2), dim=-1, eps=3.0),
+    n("normalize", f(2, 3, 4, low=0.2), dim=(1, 2)),
+    n("normalize", f(2, 3, 4, low=0.2), p=1.0, dim=None),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from .arrays import *
 from .attention import ATTENTION
 from .conv import *
 from .conv import CONVOLUTIONS
+from .conv_pool import POOLED
 from .decompositions import *
 from .dropouts import DROPOUTS, dropout
 from .elementwise import *
@@ -61,6 +62,7 @@ fused: dict = {
     **ACTIVATIONS,
     **PRODUCTS,
     **CONVOLUTIONS,
+    **POOLED,
     **RECTIFIERS,
     **LOSSES,
     **NORMS,

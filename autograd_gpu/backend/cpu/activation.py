@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..residue import Unwritten
 from .special import FLOAT32, FLOAT64, NDTR_TANH, erf, other_dtypes
 
 try:  # the ufunc: np.clip is 1.5 microseconds of Python around it
@@ -42,6 +43,7 @@ class Numbers:
         self.six, self.twenty, self.sixth, self.third = map(number, (6, 20, 1 / 6, 1 / 3))
         self.dense, self.minus_quarter_pi = map(number, (k, -math.pi / 4))
         self.k, self.kc, self.half_k, self.half_kc3 = map(number, (k, 0.044715 * k, 0.5 * k, 1.5 * 0.044715 * k))
+        self.minus_half, self.log_density, self.least = map(number, (-0.5, -0.5 * math.log(2 * math.pi), 1e-30))
         self.inf = number(np.inf)
 
 
@@ -74,11 +76,14 @@ def _word(kernel: Callable | None = None, *, ints: bool = False) -> Any:
     return word
 
 
-def _gradient(kernel: Callable, saved: str, takes: Callable | None = None, least: int = _FEW) -> tuple[None, Callable]:
+def _gradient(
+    kernel: Callable, saved: str, takes: Callable | None = None, least: int = _FEW, from_both: Callable | None = None
+) -> tuple[None, Callable]:
     """The fused backward of an op of one input that saves `saved`, by `kernel(g, s, out, **options)`, from `least` elements on:
-    below, the rule is as fast. `takes(dtype, **options)` says for which options."""
+    below, the rule is as fast. `takes(dtype, **options)` says for which options. Where the residue is the output, it is found by
+    `from_both(g, x, y, out)`."""
 
-    def run(g: Any, s: Any, options: dict[str, Any]) -> Any:
+    def run(g: Any, s: Any, options: dict[str, Any], kernel: Callable = kernel, *more: Any) -> Any:
         dtype = s.dtype
         if dtype is not g.dtype or (dtype is not FLOAT32 and dtype is not FLOAT64) or not s.ndim or s.shape != g.shape:
             return NotImplemented
@@ -86,21 +91,20 @@ def _gradient(kernel: Callable, saved: str, takes: Callable | None = None, least
             return NotImplemented
         out = _empty_like(s)
         if s.nbytes <= _BLOCK:
-            kernel(g, s, out, **options)
+            kernel(g, s, *more, out, **options)
             return (out,)
         if not s.flags.c_contiguous or not g.flags.c_contiguous:
             return NotImplemented
-        flat_g, flat, flat_out, step = g.reshape(-1), s.reshape(-1), out.reshape(-1), _BLOCK // dtype.itemsize
+        flat, step = [a.reshape(-1) for a in (g, s, *more, out)], _BLOCK // dtype.itemsize
         for i in range(0, s.size, step):
-            end = i + step
-            kernel(flat_g[i:end], flat[i:end], flat_out[i:end], **options)
+            kernel(*[a[i : i + step] for a in flat], **options)
         return (out,)
 
     def of_out(xp: Any, g: Any, needed: Any, out: Any, **options: Any) -> Any:
         return run(g, out, options)
 
-    def of_x(xp: Any, g: Any, needed: Any, x: Any, **options: Any) -> Any:
-        return run(g, x, options)
+    def of_x(xp: Any, g: Any, needed: Any, x: Any, residue: Any = None, **options: Any) -> Any:
+        return run(g, x, options) if residue is None else run(g, x, options, from_both, *residue)
 
     backward: Any = of_out if saved == "out" else of_x
     backward.least = least
@@ -212,6 +216,28 @@ def _gelu_x(g: Any, x: Any, out: Any) -> None:
     np.add(out, numbers.one, out)
     np.multiply(out, numbers.half, out)
     np.multiply(out, g, out)
+
+
+def _gelu_forward(x: Any) -> Any:
+    """The forward of `gelu`. Its residue is the output, which over x is the distribution function: a linear layer behind it
+    keeps that anyway."""
+    out = gelu(x)
+    return (out, Unwritten(out)) if x.size >= _FEW and x.dtype in _NUMBERS else out
+
+
+def _gelu_x_out(g: Any, x: Any, y: Any, out: Any) -> None:
+    """`_gelu_x` from the output too."""
+    numbers = _NUMBERS[out.dtype]
+    z = np.multiply(x, x)
+    if not np.minimum.reduce(z, None) > numbers.least:  # 0 over 0, and numbers of few digits
+        return _gelu_x(g, x, out)
+    np.multiply(z, numbers.minus_half, z)
+    np.add(z, numbers.log_density, z)
+    np.exp(z, z)
+    np.multiply(z, x, z)
+    np.divide(y, x, out)
+    np.add(z, out, z)
+    np.multiply(z, g, out)
 
 
 @_word
@@ -438,7 +464,7 @@ def _huber_forward(x: Any, *, delta: float) -> Any:
 ACTIVATIONS = {
     "huber": (_huber_forward, _gradient(_huber_x, "x")[1]),
     "elu": _gradient(_elu_out, "out"),
-    "gelu": _gradient(_gelu_x, "x"),
+    "gelu": (_gelu_forward, _gradient(_gelu_x, "x", from_both=_gelu_x_out)[1]),
     "gelu_tanh": _gradient(_gelu_tanh_x, "x"),
     "hardswish": _gradient(_hardswish_x, "x"),
     "leaky_relu": _gradient(_leaky_relu_out, "out"),

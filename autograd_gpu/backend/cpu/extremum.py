@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .reduce import _widened
+
 
 def amax(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     """The largest element along axes; NaN if one is NaN."""
@@ -49,7 +51,7 @@ def argmin(x: Any, *, axis: int, keepdims: bool = False) -> Any:
 def argmedian(x: Any, *, axis: int, keepdims: bool = False, omit_nan: bool = False) -> Any:
     """Where the lower median of each line lies; a NaN if there is one, unless they are left out."""
     middle = (x.shape[axis] - 1) // 2
-    order = np.argsort(x, axis=axis, kind="stable")  # NaN come last
+    order = np.argsort(_widened(x), axis=axis, kind="stable")  # NaN come last, of bfloat16 they would not
     if x.dtype.kind in "fV":
         numbers = np.add.reduce(x == x, axis=axis, keepdims=True, dtype=np.int64)
         if omit_nan:
@@ -64,7 +66,7 @@ def argmedian(x: Any, *, axis: int, keepdims: bool = False, omit_nan: bool = Fal
 
 def argmode(x: Any, *, axis: int, keepdims: bool = False) -> Any:
     """Where the most frequent element of each line lies: the smallest of those that tie, at its last place."""
-    order = np.argsort(x, axis=axis, kind="stable")
+    order = np.argsort(_widened(x), axis=axis, kind="stable")
     ranked = np.take_along_axis(x, order, axis)
     n = x.shape[axis]
     places = np.arange(n).reshape((-1,) + (1,) * (x.ndim - axis - 1))

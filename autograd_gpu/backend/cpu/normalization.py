@@ -4,6 +4,10 @@ NOTE [One pass for the spread]
     Sums come from products with vectors of ones and of rows with themselves, which take a fifth of the time of elementwise work.
     So variances are mean(x^2) - mean(x)^2, which loses digits where the mean is large: where its square is more than `_FAR`
     variances, all is done again with x less its mean. Half precision is computed in float32.
+
+NOTE [Layer norm without its input]
+    (out - bias) / weight is the input normalized. No more digits are lost than the forward lost if no weight is near zero beside
+    its bias; then a large layer_norm keeps its output, which what comes behind it most often keeps too, and not its input.
 """
 
 from __future__ import annotations
@@ -14,10 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from ..residue import Instead
 from .channels import _FAR, CHANNELS
 from .reduce import _narrow, _ones, _widened
 
 _BLOCK = 1 << 17  # elements that are worked on at a time, so that they stay in the cache
+_LARGE = 1 << 15  # elements of what is worth being kept by way of the output
+_MOST = 4  # times a weight its bias may be for that
 _SMALL = 1 << 13  # elements of what is done in the fewest calls
 
 
@@ -75,7 +82,7 @@ def _layer_norm(x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int
     """The forward of `layer_norm`. Its residue is what to take off rows first, or None, their mean then, and the spread."""
     if not x.size:
         return NotImplemented
-    rows = _matrix(x, axes)
+    rows, given = _matrix(x, axes), (weight, bias)
     dtype = rows.dtype
     weight, bias = _flat(weight, dtype), _flat(bias, dtype)
     mean, square, var = _row_moments(rows)
@@ -88,8 +95,31 @@ def _layer_norm(x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int
     rstd = np.sqrt(var, var)
     np.reciprocal(rstd, rstd)
     np.multiply(mean, rstd, square)
-    out = _scaled_rows(rows, rstd, np.negative(square, square), weight, bias)
-    return _narrow(out.reshape(x.shape), x.dtype), (far, mean, rstd)
+    out = _scaled_rows(rows, rstd, np.negative(square, square), weight, bias).reshape(x.shape)
+    if x.size < _LARGE or not _gives_back(dtype, given, x.dtype):
+        return _narrow(out, x.dtype), (far, mean, rstd)
+    if far is not None:
+        mean += far
+    return out, Instead(_input_of, ("out", "weight", "bias"), (out, *given), (mean, rstd, axes))
+
+
+def _gives_back(dtype: Any, given: tuple[Any, Any], of_x: Any) -> bool:
+    """See NOTE [Layer norm without its input]. `dtype` is that of the result."""
+    weight, bias = given
+    if dtype is not of_x or any([v is not None and v.dtype is not dtype for v in given]):
+        return False
+    room = dtype.type(_MOST * _MOST) if weight is None else np.multiply(weight, weight) * dtype.type(_MOST * _MOST)
+    if bias is not None:
+        room = room - np.multiply(bias, bias)
+    return bool(np.minimum.reduce(room, None) > 1e-20)  # false for NaN too
+
+
+def _input_of(out: Any, weight: Any, bias: Any, mean: Any, rstd: Any, axes: tuple[int, ...]) -> Any:
+    """The input of `layer_norm`, from what it kept."""
+    x = out if bias is None else out - bias
+    x = x if weight is None else x / weight
+    shape = out.shape[: out.ndim - len(axes)] + (1,) * len(axes)
+    return x / rstd.reshape(shape) + mean.reshape(shape)
 
 
 def _row_moments(rows: Any) -> tuple[Any, Any, Any]:
@@ -131,6 +161,8 @@ def _row_norm_backward(
     residue: Any = None,
 ) -> Any:
     """The rules of `layer_norm` and `rms_norm`, from the statistics that the forward has left."""
+    if residue.__class__ is Instead:
+        return _layer_norm_backward(g, needed, residue, bias_shape)
     if residue is None or x is None:
         return NotImplemented
     far, mean, rstd = residue
@@ -181,6 +213,49 @@ def _row_norm_backward(
     if out is not None:
         found["x"] = _narrow(out.reshape(x.shape), kind)
     return [found[name] for name in needed]
+
+
+def _layer_norm_backward(g: Any, needed: tuple[str, ...], residue: Instead, bias_shape: Any) -> Any:
+    """The rules of `layer_norm`. See NOTE [Layer norm without its input]."""
+    (out, weight, bias), (_, rstd, axes) = residue.arrays, residue.rest
+    rows, grads = _matrix(out, axes), _matrix(g, axes)
+    dtype, n = rows.dtype, rows.shape[1]
+    w = _ones(n, dtype) if weight is None else weight.reshape(-1)
+    b = None if bias is None else bias.reshape(-1)
+    # products of the `shares` of a row and these: what g is multiplied by, what `out` is, and what is added
+    columns = np.zeros((3, 3, n), dtype)
+    columns[0, 0] = w
+    over = np.reciprocal(w, columns[1, 1])
+    columns[2, 2] = 1
+    if b is not None:
+        np.negative(np.multiply(b, over, columns[2, 1]), columns[2, 1])
+    d_weight, d_bias, found = dtype.type(0), dtype.type(0), np.empty_like(rows) if "x" in needed else None
+    for part in _blocks_of(rows):
+        some, own = rows[part], grads[part]
+        product = np.multiply(own, some)
+        column = _ones(len(own), dtype)
+        d_weight, d_bias = d_weight + column.dot(product), d_bias + column.dot(own)
+        if found is None:
+            continue
+        r = rstd[part]
+        shares = np.empty((len(r), 3), dtype)
+        shares[:, 0] = r
+        along = product.dot(_ones(n, dtype))
+        if b is not None:
+            along -= own.dot(b)
+        r = r / -n
+        np.multiply(along, r, shares[:, 1])
+        np.multiply(own.dot(w), r, shares[:, 2])
+        to = np.dot(shares, columns[0], found[part])
+        np.multiply(to, own, to)
+        np.dot(shares, columns[1], product)
+        np.add(to, np.multiply(product, some, product), to)
+        np.add(to, np.dot(shares, columns[2], product), to)
+    grad = {"x": found, "bias": d_bias}
+    if "weight" in needed:
+        grad["weight"] = (d_weight if b is None else d_weight - b * d_bias) * over
+    shapes = {"x": out.shape, "weight": None if weight is None else weight.shape, "bias": bias_shape}
+    return [grad[name].reshape(shapes[name]) for name in needed]
 
 
 NORMS = {

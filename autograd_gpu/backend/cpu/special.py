@@ -258,7 +258,8 @@ def lgamma(x: Any) -> Any:
     if negative.any():
         v = x[negative]
         part = np.abs(v - np.rint(v))  # sin has its zeros where part is 0
-        out[negative] = np.where(part == 0, np.inf, math.log(math.pi) - np.log(np.sin(math.pi * part)) - out[negative])
+        infinite = (part == 0) | (v == -np.inf)
+        out[negative] = np.where(infinite, np.inf, math.log(math.pi) - np.log(np.sin(math.pi * part)) - out[negative])
     return out
 
 

@@ -7,7 +7,8 @@ NOTE [Words on a device]
     1. A word launches kernels on the current stream and returns at once. Only words whose result has a shape that depends on
        the data wait for the device: `nonzero`, `unique`, `bincount` and what is built on them; and `to_host`.
     2. So what the CPU refuses after a look at the data is not refused here: integers divided by zero give 0, and an index out
-       of bounds is taken modulo the size, as CuPy does. With AUTOGRAD_GPU_LAUNCH_BLOCKING=1 indices are looked at.
+       of bounds is taken modulo the size, as CuPy does. A class that does not exist makes a
+       loss NaN, a row that does not exist a row of NaN. With AUTOGRAD_GPU_LAUNCH_BLOCKING=1 all of these are looked at.
     3. float16 and bfloat16 are computed in float32 and rounded once at the end of a word.
     4. Results repeat bit for bit: sums have a fixed order, and there are no float atomics.
     5. An array of the host is refused with a TypeError, which the dispatcher explains; only `from_host` takes one.

@@ -24,7 +24,7 @@ def dropout(x: Any, *, p: float, seed: int, offset: int) -> Any:
         return x * dropout(cupy.ones(x.shape, np.float32), p=p, seed=seed, offset=offset)
     least = threshold(p)
     if least > 0xFFFFFFFF or not x.size:
-        return cupy.zeros(x.shape, x.dtype)
+        return x * cupy.zeros((), x.dtype)
     x, out = cupy.ascontiguousarray(x), ndarray(x.shape, x.dtype)
     launch = kernel("random.cu", f"dropout<{C_NAME[x.dtype]}>")
     place = (np.uint64(seed & _MASK), np.uint64(0), np.uint64(2 * offset & _MASK))

@@ -136,12 +136,14 @@ def argmode(x: Any, *, axis: int, keepdims: bool = False) -> Any:
     return out if keepdims else out.squeeze(axis)
 
 
-# x[..., index, ...] with the index's own length along the axis, for any strides of x
+# x[..., index, ...] with the index's own length along the axis, for any strides of x. See gpu.NOTE [Words on a device], 2
 _pick = elementwise(
-    "pick", "raw T x, I index, int32 axis", "T out",
+    "pick", "raw T x, I index, int32 axis, int64 size", "T out",
     "ptrdiff_t at[_ind.ndim > 0 ? _ind.ndim : 1];\n"
     "for (int d = 0; d < _ind.ndim; ++d) at[d] = _ind.get()[d];\n"
-    "at[axis] = index;\n"
+    "long long k = (long long)index;\n"
+    "if (k < 0 || k >= size) k = (k % size + size) % size;\n"
+    "at[axis] = k;\n"
     "out = x[at];", reduce_dims=False,
 )  # fmt: skip
 _place = elementwise(
@@ -153,8 +155,10 @@ _place = elementwise(
 def pick(x: Any, index: Any, *, axis: int) -> Any:
     """The element at `index` of each line along the axis."""
     if index.ndim < x.ndim:
-        return _pick(x, cupy.expand_dims(index, axis), axis).reshape(index.shape)
-    return _pick(x, index, axis)
+        return pick(x, cupy.expand_dims(index, axis), axis=axis).reshape(index.shape)
+    if index.size and not x.shape[axis]:
+        raise IndexError(f"index is out of bounds for dimension {axis} with size 0")
+    return _pick(x, index, axis, x.shape[axis])
 
 
 def place(x: Any, index: Any, *, shape: tuple[int, ...], axis: int) -> Any:

@@ -16,10 +16,11 @@ import cupy
 import numpy as np
 from cupy import ndarray
 
-from ..kernels import C_NAME, computed, elementwise, kernel, rows_of, struct
+from ..kernels import BLOCKING, C_NAME, computed, elementwise, kernel, rows_of, struct
 from .attention import ATTENTION
 from .embeddings import EMBEDDINGS
 from .linalg import PRODUCTS
+from .looking import looking
 from .normalization import NORMS
 
 __all__ = [
@@ -76,7 +77,7 @@ def _activation(functor: str, saved: str, parameters: Callable = lambda: (0.0, 0
         launcher("forward", dtype)(grid, block, x, out, _int64(n), _scalar(dtype, numbers[0]), _scalar(dtype, numbers[1]))
         return out
 
-    def backward(xp: Any, g: Any, needed: tuple[str, ...], **options: Any) -> Any:
+    def backward(xp: Any, g: Any, needed: tuple[str, ...], residue: None = None, **options: Any) -> Any:
         s = options.pop(saved)
         numbers = parameters(**options)
         if numbers is None or not _dense(s) or not _dense(g) or g.dtype is not s.dtype or g.shape != s.shape:
@@ -243,6 +244,8 @@ FUSED: dict[str, tuple[Callable, Callable]] = {
     **NORMS,
     **PRODUCTS,
 }
+if BLOCKING:
+    FUSED = looking(FUSED)
 
 
 # -- optimizers ------------------------------------------------------------------------------------------------------------

@@ -14,23 +14,20 @@ from __future__ import annotations
 
 import builtins
 import math
-import os
 from typing import Any
 
 import cupy
 import numpy as np
 
-from ..kernels import C_NAME
+from ..kernels import BLOCKING, C_NAME
 from .build import FLOAT32, INT64, elementwise, on_device
-from .extremum import _pick, ordered
+from .extremum import ordered, pick
 from .runs import add_rows
 
 __all__ = [
     "argsort", "argtopk", "bincount", "index", "index_put", "nonzero", "put_along", "reduce_along", "searchsorted", "slice",
     "take_along", "unindex", "unique", "unslice", "untake_along", "write_index", "write_slice",
 ]  # fmt: skip
-
-_looks = os.environ.get("AUTOGRAD_GPU_LAUNCH_BLOCKING") == "1"  # at indices, which waits for the device
 
 # -- slices and integers ---------------------------------------------------------------------------------------------------
 
@@ -98,7 +95,7 @@ def _positions(indices: tuple, axes: tuple[int, ...], shape: tuple[int, ...]) ->
         return indices[0]
     total: Any = None
     for axis, i in zip(axes, indices, strict=True):
-        if _looks:
+        if BLOCKING:  # looking at them waits for the device
             _check_bounds(i, axis, shape[axis])
         size = max(shape[axis], 1)
         total = _wrapped(i, size) if total is None else _joined(total, i, size)
@@ -114,9 +111,9 @@ _joined = elementwise(
 )  # fmt: skip
 
 
-def _check_bounds(i: Any, axis: int, size: int) -> None:
-    """Raise IndexError if an element is out of bounds. Waits for the device."""
-    wrong = (i < -size) | (i >= size)
+def _check_bounds(i: Any, axis: int, size: int, least: int | None = None) -> None:
+    """Raise IndexError if an element is out of bounds, which begin at -size or at `least`. Waits for the device."""
+    wrong = (i < (-size if least is None else least)) | (i >= size)
     if i.size and bool(wrong.any()):
         raise IndexError(f"index {int(i[wrong][0])} is out of bounds for dimension {axis} with size {size}")
 
@@ -205,7 +202,7 @@ def take_along(x: Any, index: Any, *, axis: int) -> Any:
     """out[i, j, k] = x[i, index[i, j, k], k] for axis 1. index may be smaller than x in the other dimensions."""
     on_device(x, index)
     _look_along(index, axis, x.shape)
-    return _pick(x, index, axis)
+    return pick(x, index, axis=axis)
 
 
 def untake_along(x: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> Any:
@@ -235,8 +232,8 @@ def _fold_along(out: Any, value: Any, index: Any, axis: int, how: str) -> Any:
 
 
 def _look_along(index: Any, axis: int, shape: tuple[int, ...]) -> None:
-    if _looks:
-        _check_bounds(index, axis, shape[axis])
+    if BLOCKING:
+        _check_bounds(index, axis, shape[axis], 0)
 
 
 def _along(index: Any, axis: int, shape: tuple[int, ...]) -> Any:

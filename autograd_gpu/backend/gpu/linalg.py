@@ -7,6 +7,7 @@ from typing import Any
 
 import cupy
 
+from .. import epilogues
 from ..gemm import multiply as product
 from ..gemm import sums_rows
 from .build import on_device
@@ -52,4 +53,23 @@ def _linear_backward(
     return grads if weight is None else [matmul(g, weight), *grads]
 
 
-PRODUCTS = {"linear": (None, _linear_backward)}
+def _activated(x: Any, weight: Any, bias: Any, *, activation: str, kept: bool) -> Any:
+    """A linear layer and its activation by one product: the output, what the activation's rule saves, and what `_through` wants.
+    The latter two are None unless they are to be kept."""
+    if weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
+        return NotImplemented
+    made = epilogues.forward(x.reshape(-1, x.shape[-1]), weight.T, bias, activation, kept)
+    if made is None:
+        return NotImplemented
+    out, aux = made[0].reshape(*x.shape[:-1], len(weight)), made[1]
+    return out, out if activation == "relu" or aux is None else aux.reshape(out.shape), aux
+
+
+def _through(g: Any, weight: Any, aux: Any, *, activation: str, sums: bool) -> Any:
+    """The gradient g of a layer's output taken back through its weight and the activation before it, by one product, and if
+    `sums` is set the gradient of the bias before that."""
+    made = epilogues.backward(g.reshape(-1, g.shape[-1]), weight, aux, activation, sums)
+    return NotImplemented if made is None else (made[0].reshape(*g.shape[:-1], weight.shape[1]), made[1])
+
+
+PRODUCTS = {"linear": (None, _linear_backward), "layers": (_activated, _through)}

@@ -61,16 +61,16 @@ def random_open_uniform(seed: int, offset: int, shape: tuple[int, ...], dtype: A
 _normal = elementwise(
     "normal", "raw U h, int64 skip", "T out",
     "const long long at = i + skip, first = at & ~1LL;\n"
-    "A r, angle;\n"
     "if (sizeof(T) == 8) {\n"
-    "  r = (A((unsigned long long)h[first] >> 12) + A(0.5)) * A(0x1p-52);\n"
-    "  angle = A((unsigned long long)h[first + 1] >> 11) * A(2 * 3.14159265358979323846 * 0x1p-53);\n"
-    "} else {\n"
-    "  r = (A(h[first]) + A(0.5)) * A(0x1p-32);\n"
-    "  angle = A(h[first + 1]) * A(2 * 3.14159265358979323846 * 0x1p-32);\n"
-    "}\n"
-    "r = sqrt(A(-2) * log(r));\n"
-    "out = T(r * (at & 1 ? sin(angle) : cos(angle)));",
+    "  const double x = ((double)((unsigned long long)h[first] >> 12) + 0.5) * 0x1p-52;\n"
+    "  const double angle = (double)((unsigned long long)h[first + 1] >> 11) * (2 * 3.14159265358979323846 * 0x1p-53);\n"
+    "  out = T(sqrt(-2 * log(x)) * (at & 1 ? sin(angle) : cos(angle)));\n"
+    "} else {\n"  # a whole number of quarter turns, and from there less than half of one more or less
+    "  const double x = ((double)h[first] + 0.5) * 0x1p-32;\n"
+    "  const unsigned int y = h[first + 1], quarter = ((y + (1u << 29)) >> 30) + (at & 1 ? 3 : 0);\n"
+    "  const double rest = (double)(int)(y << 2) * 0x1p-33, v = quarter & 1 ? sinpi(rest) : cospi(rest);\n"
+    "  out = T((float)(sqrt(-2 * log(x)) * ((quarter + 1) & 2 ? -v : v)));\n"
+    "}",
 )  # fmt: skip
 
 

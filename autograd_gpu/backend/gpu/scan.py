@@ -87,7 +87,7 @@ _log_add = elementwise(
     "out = a;\n"
     "if (i / inner % n >= step) {\n"
     "  const T b = x[i - step * inner], top = larger(a, b), low = a == top ? b : a;\n"
-    "  out = top - top == T(0) ? top + log1p(exp(low - top)) : a + b == a + b ? top : a + b;\n"
+    "  out = top - top == T(0) ? top + log1p(exp(low - top)) : top;\n"
     "}",
 )  # fmt: skip
 

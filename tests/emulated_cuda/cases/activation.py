@@ -29,7 +29,7 @@ def _gelu_tanh_slope(x):
 
 # name: saves its output, f(x, p, q), gradient (g, saved, p, q)
 ACTIVATIONS = {
-    "Relu": (True, lambda x, p, q: np.where(x < 0, 0, x), lambda g, s, p, q: np.where(s > 0, g, 0)),
+    "Relu": (True, lambda x, p, q: np.where(x < 0, 0, x), lambda g, s, p, q: np.where(s <= 0, 0, g)),
     "LeakyRelu": (False, lambda x, p, q: np.where(x > 0, x, p * x), lambda g, s, p, q: np.where(s > 0, g, p * g)),
     "Tanh": (True, lambda x, p, q: np.tanh(x), lambda g, s, p, q: g * (1 - s * s)),
     "Sigmoid": (True, lambda x, p, q: _logistic(x), lambda g, s, p, q: g * s * (1 - s)),

@@ -1,0 +1,170 @@
+"""A large layer_norm keeps its output in the place of its input: what that must not change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import autograd_gpu as ag
+from autograd_gpu.backend.residue import Instead
+from autograd_gpu.core.tensor import Tensor
+from autograd_gpu.nn import functional as F
+
+from ..support import graph_of
+
+RNG = np.random.default_rng(11)
+SHAPES = {"rows": ((300, 129), (129,)), "matrices": ((2, 80, 7, 33), (7, 33))}
+
+
+def recorded(*arrays, dtype="float64"):
+    return [None if a is None else Tensor(a.astype(dtype)).requires_grad_() for a in arrays]
+
+
+def given(shape, what="weight bias", of_bias=1.0):
+    """Weight and bias, each None unless it is asked for."""
+    weight = RNG.uniform(0.3, 2, shape) * RNG.choice([-1.0, 1.0], shape)
+    bias = RNG.uniform(-of_bias, of_bias, shape) * np.abs(weight)
+    return weight if "weight" in what else None, bias if "bias" in what else None
+
+
+def composed(x, weight, bias, axes, eps=1e-5):
+    d = x - x.mean(axes, keepdim=True)
+    y = d / ((d * d).mean(axes, keepdim=True) + eps).sqrt()
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def last(shape):
+    return tuple(range(-len(shape), 0))
+
+
+def without_input(y):
+    return y.node.saved[-1].__class__ is Instead and y.node.saved[0] is None
+
+
+@pytest.mark.parametrize("what", ["", "weight", "bias", "weight bias"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_three_orders(name, what):
+    shape, ends = SHAPES[name]
+    x, *p = recorded(RNG.standard_normal(shape) * 3 + 1, *given(ends, what))
+    inputs = [t for t in (x, *p) if t is not None]
+    g = [Tensor(RNG.standard_normal(shape)) for _ in range(3)]
+    found = []
+    for call in (lambda: F.layer_norm(x, ends, *p), lambda: composed(x, *p, last(ends))):
+        y = call()
+        plain = ag.autograd.grad([y], inputs, g[:1], retain_graph=True)
+        alone = ag.autograd.grad([y], inputs[-1:], g[:1], retain_graph=True)
+        first = ag.autograd.grad([y], inputs, g[:1], create_graph=True)
+        second = ag.autograd.grad(first[:1], inputs[:2] if p[0] is not None else inputs[:1], g[1:2], create_graph=True)
+        third = ag.autograd.grad(second[:1], [x], g[2:], retain_graph=True)
+        found.append([y, *plain, *alone, *first, *second, *third])
+    assert without_input(found[0][0])
+    for ours, expected in zip(*found, strict=True):
+        limit = 1e-12 * float(np.abs(expected.array).max())
+        np.testing.assert_allclose(ours.array, expected.array, 1e-11, limit)
+
+
+@pytest.mark.parametrize("centre", [0.0, 50.0, 3e4])
+@pytest.mark.parametrize("of_bias", [0.0, 0.5, 3.99, 4.5, 300.0])
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_digits_around_the_bounds(of_bias, scale, centre):
+    """The gradients of float32 against those of float64: as near whichever way is taken."""
+    shape, ends = SHAPES["rows"]
+    weight, bias = given(ends, of_bias=of_bias)
+    bias[0] = weight[0] * of_bias
+    x = (RNG.standard_normal(shape) + centre).astype(np.float32)
+    g = RNG.standard_normal(shape).astype(np.float32)
+    ours = recorded(x, weight * scale, bias * scale, dtype="float32")
+    y = F.layer_norm(ours[0], ends, *ours[1:])
+    assert without_input(y) == (of_bias < 4)
+    exact = recorded(*(t.detach().array for t in ours))
+    y.backward(Tensor(g))
+    composed(exact[0], *exact[1:], (-1,)).backward(Tensor(g.astype("float64")))
+    for a, b in zip(ours, exact, strict=True):
+        a, b = a.grad.array, b.grad.array
+        assert np.abs(a - b).max() <= max(1e-6, 2e-7 * centre) * np.abs(b).max()
+
+
+def test_weights_that_hide_the_input():
+    x = ag.randn(300, 129, requires_grad=True)
+    for bad in (0.0, 1e-30, math.nan):
+        weight = ag.ones(129)
+        weight[5] = bad
+        assert not without_input(F.layer_norm(x, (129,), weight, ag.zeros(129)))
+        assert not without_input(F.layer_norm(x, (129,), weight))
+    assert without_input(F.layer_norm(x, (129,), ag.full((129,), 1e-8)))
+    assert not without_input(F.layer_norm(x, (129,), None, ag.full((129,), 5.0)))
+    assert not without_input(F.layer_norm(x[:200], (129,)))  # small
+    for dtype in (ag.float16, ag.bfloat16):
+        assert not without_input(F.layer_norm(x.to(dtype), (129,)))
+        assert not without_input(F.layer_norm(x.to(dtype), (129,), ag.ones(129)))
+
+
+def test_bytes_kept():
+    """A linear layer behind keeps the output; nothing keeps the input."""
+    x, (weight, bias) = ag.randn(300, 129, requires_grad=True) * 1.0, given((129,))
+    p = recorded(weight, bias, RNG.standard_normal((129, 129)), dtype="float32")
+    y = F.linear(F.layer_norm(x, (129,), p[0], p[1]), p[2])
+    kept = {}
+    for node in graph_of([y]):
+        for value in node.saved:
+            arrays = (*value.arrays, *value.rest) if isinstance(value, Instead) else (value,)
+            kept |= {id(a if a.base is None else a.base): a.nbytes for a in arrays if isinstance(a, np.ndarray) and a.ndim}
+    of_parameters = sum(t.array.nbytes for t in p)
+    assert sum(kept.values()) - of_parameters == x.array.nbytes + 2 * 300 * 4
+    assert id(x.array) not in kept
+
+
+WRITES = {
+    "the tensor": lambda y: y.mul_(2),
+    "a view": lambda y: (y.view(-1).mul_(2), y)[1],
+    "a part": lambda y: (y[3].fill_(2.0), y)[1],
+    "an assignment": lambda y: (y.__setitem__((slice(None), 0), 1.0), y)[1],
+    "relu_": lambda y: F.relu(y, inplace=True),
+    "twice": lambda y: y.add_(1).mul_(y.detach() * 1.0),
+}
+
+
+def twin(name, y):
+    y = y.clone()
+    return WRITES[name](y)
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_writing_into_the_output(name):
+    """PyTorch keeps the input, so programs write into the output."""
+    ends = (129,)
+    x, *p = recorded(RNG.standard_normal((300, 129)), *given(ends))
+    found = []
+    for write in (WRITES[name], lambda y: twin(name, y)):
+        y = F.layer_norm(x, ends, *p)
+        assert without_input(y)
+        found.append(ag.autograd.grad([(write(y) ** 2).sum()], [x, *p]))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a.array, b.array, 1e-12, 1e-12)
+
+
+def test_writing_without_recording():
+    x, *p = recorded(RNG.standard_normal((300, 129)), *given((129,)))
+    expected = ag.autograd.grad([F.layer_norm(x, (129,), *p).sum()], [x, *p])
+    y = F.layer_norm(x, (129,), *p)
+    total = y.sum()
+    with ag.no_grad():
+        y.zero_()
+        y[0] = 3.0
+    for a, b in zip(ag.autograd.grad([total], [x, *p]), expected, strict=True):
+        np.testing.assert_array_equal(a.array, b.array)
+
+
+@pytest.mark.parametrize("which", ["out", "weight", "bias"])
+def test_writes_that_backward_reports(which):
+    x, *p = recorded(RNG.standard_normal((300, 129)), *given((129,)))
+    y = F.layer_norm(x, (129,), *p)
+    written = {"out": y.detach(), "weight": p[0].detach(), "bias": p[1].detach()}[which]
+    written.mul_(2)
+    if which == "out":
+        y.mul_(2)  # too late to save what it was
+    with pytest.raises(RuntimeError, match=f"layer_norm at .* saved its {which}"):
+        y.sum().backward()
