@@ -67,7 +67,18 @@ template <class T> struct Or {  // a row that may be null: then all of it is `va
 template <class T> __device__ __forceinline__ bool aligned(Or<T> x) { return aligned(x.p); }
 template <class T> __device__ __forceinline__ acc_t<T> at(const T* x, index_t i) { return load(x[i]); }
 template <class T> __device__ __forceinline__ acc_t<T> at(Or<T> x, index_t i) { return x.p ? load(x.p[i]) : acc_t<T>(x.value); }
-template <class T> __device__ __forceinline__ Pack<T> pack_at(const T* x, index_t i) { return *(const Pack<T>*)(x + i); }
+// A pack in loads of 16 bytes, which a compiler that sees single items used might make of 2 or 4
+template <class P> __device__ __forceinline__ P whole(const void* from) {
+  union Both {
+    uint4 raw[sizeof(P) / 16];
+    P pack;
+    __device__ __forceinline__ Both() {}
+  } v;
+#pragma unroll
+  for (int k = 0; k < (int)(sizeof(P) / 16); ++k) v.raw[k] = __ldca((const uint4*)from + k);
+  return v.pack;
+}
+template <class T> __device__ __forceinline__ Pack<T> pack_at(const T* x, index_t i) { return whole<Pack<T>>(x + i); }
 template <class T> __device__ __forceinline__ Pack<T> pack_at(Or<T> x, index_t i) {
   if (x.p) return pack_at(x.p, i);
   Pack<T> v;
@@ -77,6 +88,7 @@ template <class T> __device__ __forceinline__ Pack<T> pack_at(Or<T> x, index_t i
 }
 
 // Calls f(i, x[i], ...) for the i of [0, n) that fall to this thread of so many, 16 bytes at a time where all rows are aligned.
+// Not of double, of which two are no gain and the second exp takes many registers.
 template <class T, class F, class... Packs> __device__ __forceinline__ void each_item(index_t i, F& f, const Packs&... packs) {
 #pragma unroll
   for (int k = 0; k < Pack<T>::size; ++k) f(i + k, load(packs.item[k])...);
@@ -84,7 +96,7 @@ template <class T, class F, class... Packs> __device__ __forceinline__ void each
 template <class F, class T, class... Rows>
 __device__ __forceinline__ void read_row(index_t n, int thread, int threads, F f, const T* x, Rows... more) {
   for_each_of<T>(
-      n, thread, threads, (aligned(x) && ... && aligned(more)), [&](index_t i) { f(i, at(x, i), at(more, i)...); },
+      n, thread, threads, Pack<T>::size > 2 && (aligned(x) && ... && aligned(more)), [&](index_t i) { f(i, at(x, i), at(more, i)...); },
       [&](index_t i) { each_item<T>(i, f, pack_at(x, i), pack_at(more, i)...); });
 }
 
@@ -92,7 +104,7 @@ __device__ __forceinline__ void read_row(index_t n, int thread, int threads, F f
 template <class F, class T, class... Rows>
 __device__ __forceinline__ void map_row(T* y, index_t n, int thread, int threads, F f, Rows... rows) {
   for_each_of<T>(
-      n, thread, threads, (aligned(y) && ... && aligned(rows)), [&](index_t i) { y[i] = store<T>(f(i, at(rows, i)...)); },
+      n, thread, threads, Pack<T>::size > 2 && (aligned(y) && ... && aligned(rows)), [&](index_t i) { y[i] = store<T>(f(i, at(rows, i)...)); },
       [&](index_t i) {
         Pack<T> v;
         int k = 0;

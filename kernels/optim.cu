@@ -55,9 +55,9 @@ template <class T, class S, class F> __device__ __forceinline__ void for_chunk(c
         Pack<T> ps = pack_at(p, i);
         const Pack<T> gs = pack_at(g, i);
         State ms = {}, vs = {}, mosts = {};
-        if (m) ms = *(const State*)(m + i);
-        if (v) vs = *(const State*)(v + i);
-        if (most) mosts = *(const State*)(most + i);
+        if (m) ms = whole<State>(m + i);
+        if (v) vs = whole<State>(v + i);
+        if (most) mosts = whole<State>(most + i);
 #pragma unroll
         for (int e = 0; e < size; ++e) {
           A x = load(ps.item[e]), a = load(ms.item[e]), b = load(vs.item[e]), c = load(mosts.item[e]);

@@ -25,7 +25,7 @@ column_sums(const T* __restrict__ x, U* __restrict__ out, index_t outer, index_t
     if (i < inner) {
       if (packs) {
         for (index_t j = k * chunk + threadIdx.y; j < end; j += 8) {
-          const Pack<T> v = *(const Pack<T>*)(from + j * apart);
+          const Pack<T> v = pack_at(from, j * apart);
 #pragma unroll
           for (int e = 0; e < size; ++e) sum[e] += load(v.item[e]);
         }

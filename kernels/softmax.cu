@@ -12,7 +12,8 @@ template <class A> struct Normalizer {  // of some elements: their maximum and t
 template <class A> __device__ __forceinline__ Normalizer<A> join(Normalizer<A> a, Normalizer<A> b) {
   const A m = Max()(a.max, b.max);
   if (m == A(-INFINITY)) return {m, a.sum + b.sum};  // zeros, or NaN
-  return {m, a.sum * exp(a.max - m) + b.sum * exp(b.max - m)};
+  const A e = exp(-fabs(a.max - b.max));  // what the one with the smaller maximum is scaled by
+  return {m, a.max < b.max ? a.sum * e + b.sum : a.sum + b.sum * e};
 }
 
 template <class A> __device__ __forceinline__ Normalizer<A> warp_join(Normalizer<A> v) {
@@ -31,7 +32,7 @@ __device__ __forceinline__ Normalizer<acc_t<T>> row_normalizer(const T* x, int c
   auto add = [&](index_t, A d) {
     if (d == A(-INFINITY)) return;
     const A e = exp(-fabs(d - v.max));  // of the smaller one, relative to the larger one
-    if (d > v.max) v.sum = v.sum * e + A(1), v.max = d;
+    if (d > v.max) v.sum = v.sum * e + A(1) + (d - d), v.max = d;  // NaN where d is infinite
     else v.sum += e;
   };
   read_row(columns, thread, threads, add, x);
