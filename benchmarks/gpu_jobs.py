@@ -175,6 +175,7 @@ def row_jobs(rows: int, columns: int, dtype: str) -> Iterator[Job]:
     yield from pair("add", lambda lib, x, y: x + y, two, 3 * moved, 0, by_cupy=by_cupy(lambda a, b: a + b, two))
     yield from pair("sum", lambda lib, x: x.sum(), x, moved, 0, by_cupy=by_cupy(lambda a: a.sum(), x))
     yield from pair("sum of columns", lambda lib, x: x.sum(0), x, moved, 0, by_cupy=by_cupy(lambda a: a.sum(0), x))
+    yield from pair("mean of rows", lambda lib, x: x.mean(1), x, moved, 0, by_cupy=by_cupy(lambda a: a.mean(1), x))
     for name in ("relu", "gelu", "silu"):
         yield from pair(name, lambda lib, x, name=name: getattr(lib.F, name)(x), x, 2 * moved, 3 * moved)
     for name in ("softmax", "log_softmax"):
@@ -186,6 +187,10 @@ def row_jobs(rows: int, columns: int, dtype: str) -> Iterator[Job]:
     yield from pair("rms_norm", lambda lib, x, w: lib.F.rms_norm(x, (columns,), w), scaled, 2 * moved, 3 * moved)
     yield from pair("dropout", lambda lib, x: lib.F.dropout(x, 0.3), x, 2 * moved, 2 * moved)
     yield from pair("cast to float16", lambda lib, x: x.to(lib.root.float16), x, moved + 2 * rows * columns, 0)
+    half = columns // 2
+    yield from pair(
+        "copy of half the columns", lambda lib, x: x[:, half:].contiguous(), x, 2 * moved * (columns - half) / columns, 0
+    )
     yield from pair(
         "embedding",
         lambda lib, i, table: lib.F.embedding(i, table),
@@ -198,6 +203,13 @@ def row_jobs(rows: int, columns: int, dtype: str) -> Iterator[Job]:
         lambda lib, x, i, y: x.index_add(0, i, y),
         lambda lib: [lib.tensor(rows, columns), lib.indices(rows, rows), lib.tensor(rows, columns, seed=1)],
         3 * moved,
+        0,
+    )
+    yield from pair(
+        "index_add to ten rows",
+        lambda lib, x, i, y: x.index_add(0, i, y),
+        lambda lib: [lib.tensor(10, columns), lib.indices(rows, 10), lib.tensor(rows, columns, seed=1)],
+        moved,
         0,
     )
     yield from pair(

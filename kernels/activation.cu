@@ -1,4 +1,4 @@
-// Activation functions, forward and backward, alone or on x + bias.
+// Activation functions, forward and backward.
 //
 // The backward of each takes what its rule saves: the output where that is enough, else the input. `p` and `q` are the
 // parameters of the function (negative_slope, alpha ...) and are not read by most.
@@ -65,21 +65,5 @@ activation_backward(const T* __restrict__ g, const T* __restrict__ saved, T* __r
 #pragma unroll
         for (int k = 0; k < Pack<T>::size; ++k) a.item[k] = store<T>(F::backward(load(a.item[k]), load(s.item[k]), p, q));
         *(Pack<T>*)(dx + i) = a;
-      });
-}
-
-// y = f(x + bias), the bias along the last dimension of `columns` elements
-template <class T, class F>
-__global__ void __launch_bounds__(256)
-bias_activation_forward(const T* __restrict__ x, const T* __restrict__ bias, T* __restrict__ y, index_t n, int columns, acc_t<T> p, acc_t<T> q) {
-  for_each<T>(
-      n, columns % Pack<T>::size == 0 && aligned(x) && aligned(bias) && aligned(y),
-      [=](index_t i) { y[i] = store<T>(F::forward(load(x[i]) + load(bias[i % columns]), p, q)); },
-      [=](index_t i) {
-        Pack<T> v = *(const Pack<T>*)(x + i);
-        const Pack<T> b = *(const Pack<T>*)(bias + i % columns);
-#pragma unroll
-        for (int k = 0; k < Pack<T>::size; ++k) v.item[k] = store<T>(F::forward(load(v.item[k]) + load(b.item[k]), p, q));
-        *(Pack<T>*)(y + i) = v;
       });
 }

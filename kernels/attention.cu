@@ -46,11 +46,6 @@ __device__ __forceinline__ acc_t<T> score(const acc_t<T>* q, const acc_t<T>* k, 
   return mask ? sum + load(mask[query * m.row + key * m.column]) : sum;
 }
 
-template <class A, class F> __device__ __forceinline__ A lanes_reduce(A v, int lanes, F f) {  // of the threads that share a row
-  for (int by = lanes >> 1; by > 0; by >>= 1) v = f(v, __shfl_xor_sync(FULL_WARP, v, by));
-  return v;
-}
-
 // out (batch, heads, queries, size) without gaps; norm (batch, heads, queries) = log(sum(exp(scores))). Blocks: batch times
 // heads, by tiles of queries. A query that sees no key gives zeros.
 template <class T, int D>

@@ -38,20 +38,80 @@ template <> __device__ __forceinline__ bfloat_t store<bfloat_t, float>(float v) 
 
 // ---- 16 bytes at a time
 
-template <class T> struct alignas(16) Pack {
-  static const int size = 16 / sizeof(T);
-  T item[16 / sizeof(T)];
+template <class T, int N = 16 / sizeof(T)> struct alignas(16) Pack {  // N: of another type's pack, where it is wider
+  static const int size = N;
+  T item[N];
 };
 
 template <class T> __device__ __forceinline__ bool aligned(const T* p) { return ((unsigned long long)p & 15) == 0; }
 
-// Calls f(i) for the elements i of [0, n) that fall to this thread, and many(i) with i at the first of a pack where it can.
+// Calls one(i) for the elements i of [0, n) that fall to this thread of so many, and many(i), i the first of a pack, where it can.
 template <class T, class One, class Many>
-__device__ __forceinline__ void for_each(index_t n, bool packs, One one, Many many) {
-  const index_t thread = blockIdx.x * (index_t)blockDim.x + threadIdx.x, threads = (index_t)gridDim.x * blockDim.x;
+__device__ __forceinline__ void for_each_of(index_t n, index_t thread, index_t threads, bool packs, One one, Many many) {
   const index_t whole = packs ? n / Pack<T>::size : 0;
   for (index_t k = thread; k < whole; k += threads) many(k * Pack<T>::size);
   for (index_t i = whole * Pack<T>::size + thread; i < n; i += threads) one(i);
+}
+
+// The same, of all threads of the grid.
+template <class T, class One, class Many>
+__device__ __forceinline__ void for_each(index_t n, bool packs, One one, Many many) {
+  for_each_of<T>(n, blockIdx.x * (index_t)blockDim.x + threadIdx.x, (index_t)gridDim.x * blockDim.x, packs, one, many);
+}
+
+template <class T> struct Or {  // a row that may be null: then all of it is `value`
+  const T* p;
+  float value;
+};
+
+template <class T> __device__ __forceinline__ bool aligned(Or<T> x) { return aligned(x.p); }
+template <class T> __device__ __forceinline__ acc_t<T> at(const T* x, index_t i) { return load(x[i]); }
+template <class T> __device__ __forceinline__ acc_t<T> at(Or<T> x, index_t i) { return x.p ? load(x.p[i]) : acc_t<T>(x.value); }
+// A pack in loads of 16 bytes, which a compiler that sees single items used might make of 2 or 4
+template <class P> __device__ __forceinline__ P whole(const void* from) {
+  union Both {
+    uint4 raw[sizeof(P) / 16];
+    P pack;
+    __device__ __forceinline__ Both() {}
+  } v;
+#pragma unroll
+  for (int k = 0; k < (int)(sizeof(P) / 16); ++k) v.raw[k] = __ldca((const uint4*)from + k);
+  return v.pack;
+}
+template <class T> __device__ __forceinline__ Pack<T> pack_at(const T* x, index_t i) { return whole<Pack<T>>(x + i); }
+template <class T> __device__ __forceinline__ Pack<T> pack_at(Or<T> x, index_t i) {
+  if (x.p) return pack_at(x.p, i);
+  Pack<T> v;
+#pragma unroll
+  for (int k = 0; k < Pack<T>::size; ++k) v.item[k] = store<T>(acc_t<T>(x.value));
+  return v;
+}
+
+// Calls f(i, x[i], ...) for the i of [0, n) that fall to this thread of so many, 16 bytes at a time where all rows are aligned.
+// Not of double, of which two are no gain and the second exp takes many registers.
+template <class T, class F, class... Packs> __device__ __forceinline__ void each_item(index_t i, F& f, const Packs&... packs) {
+#pragma unroll
+  for (int k = 0; k < Pack<T>::size; ++k) f(i + k, load(packs.item[k])...);
+}
+template <class F, class T, class... Rows>
+__device__ __forceinline__ void read_row(index_t n, int thread, int threads, F f, const T* x, Rows... more) {
+  for_each_of<T>(
+      n, thread, threads, Pack<T>::size > 2 && (aligned(x) && ... && aligned(more)), [&](index_t i) { f(i, at(x, i), at(more, i)...); },
+      [&](index_t i) { each_item<T>(i, f, pack_at(x, i), pack_at(more, i)...); });
+}
+
+// y[i] = f(i, x[i], ...), likewise.
+template <class F, class T, class... Rows>
+__device__ __forceinline__ void map_row(T* y, index_t n, int thread, int threads, F f, Rows... rows) {
+  for_each_of<T>(
+      n, thread, threads, Pack<T>::size > 2 && (aligned(y) && ... && aligned(rows)), [&](index_t i) { y[i] = store<T>(f(i, at(rows, i)...)); },
+      [&](index_t i) {
+        Pack<T> v;
+        int k = 0;
+        auto put = [&](index_t, auto... of) { v.item[k] = store<T>(f(i + k, of...)), ++k; };
+        each_item<T>(i, put, pack_at(rows, i)...);
+        *(Pack<T>*)(y + i) = v;
+      });
 }
 
 // ---- reductions: every thread gets the result
@@ -66,6 +126,11 @@ struct Max {  // NaN wins, as in PyTorch
 template <class A, class F> __device__ __forceinline__ A warp_reduce(A v, F f) {
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes >>= 1) v = f(v, __shfl_xor_sync(FULL_WARP, v, lanes));
+  return v;
+}
+
+template <class A, class F> __device__ __forceinline__ A lanes_reduce(A v, int lanes, F f) {  // lanes: a power of two, up to 32
+  for (int by = lanes >> 1; by > 0; by >>= 1) v = f(v, __shfl_xor_sync(FULL_WARP, v, by));
   return v;
 }
 

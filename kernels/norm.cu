@@ -16,20 +16,13 @@ norm_forward(const T* __restrict__ x, const T* __restrict__ weight, const T* __r
     const T* from = x + row * columns;
     A center = A(0), spread = A(0);
     if (!RMS) {
-      for (int c = threadIdx.x; c < columns; c += blockDim.x) center += load(from[c]);
+      read_row(columns, threadIdx.x, blockDim.x, [&](index_t, A v) { center += v; }, from);
       center = block_reduce(center, A(0), room, Sum()) / columns;
     }
-    for (int c = threadIdx.x; c < columns; c += blockDim.x) {
-      const A d = load(from[c]) - center;
-      spread += d * d;
-    }
+    read_row(columns, threadIdx.x, blockDim.x, [&](index_t, A v) { spread += (v - center) * (v - center); }, from);
     const A r = A(1) / sqrt(block_reduce(spread, A(0), room, Sum()) / columns + eps);
-    for (int c = threadIdx.x; c < columns; c += blockDim.x) {
-      A v = (load(from[c]) - center) * r;
-      if (weight) v *= load(weight[c]);
-      if (bias) v += load(bias[c]);
-      y[row * columns + c] = store<T>(v);
-    }
+    auto f = [&](index_t, A v, A w, A b) { return (v - center) * r * w + b; };
+    map_row(y + row * columns, columns, threadIdx.x, blockDim.x, f, from, Or<T>{weight, 1}, Or<T>{bias, 0});
     if (threadIdx.x == 0) {
       if (!RMS) mean[row] = center;
       rstd[row] = r;
@@ -48,17 +41,15 @@ norm_backward_x(const T* __restrict__ g, const T* __restrict__ x, const T* __res
     const T *from = x + row * columns, *grad = g + row * columns;
     const A center = RMS ? A(0) : mean[row], r = rstd[row];
     A plain = A(0), along = A(0);
-    for (int c = threadIdx.x; c < columns; c += blockDim.x) {
-      const A w = load(grad[c]) * (weight ? load(weight[c]) : A(1));
-      plain += w;
-      along += w * (load(from[c]) - center) * r;
-    }
+    auto add = [&](index_t, A d, A v, A w) {
+      plain += d * w;
+      along += d * w * (v - center) * r;
+    };
+    read_row(columns, threadIdx.x, blockDim.x, add, grad, from, Or<T>{weight, 1});
     if (!RMS) plain = block_reduce(plain, A(0), room, Sum()) / columns;
     along = block_reduce(along, A(0), room, Sum()) / columns;
-    for (int c = threadIdx.x; c < columns; c += blockDim.x) {
-      const A w = load(grad[c]) * (weight ? load(weight[c]) : A(1)), xhat = (load(from[c]) - center) * r;
-      dx[row * columns + c] = store<T>((w - (RMS ? A(0) : plain) - xhat * along) * r);
-    }
+    auto f = [&](index_t, A d, A v, A w) { return (d * w - (RMS ? A(0) : plain) - (v - center) * r * along) * r; };
+    map_row(dx + row * columns, columns, threadIdx.x, blockDim.x, f, grad, from, Or<T>{weight, 1});
   }
 }
 

@@ -29,6 +29,51 @@ template <class T, class S> __device__ __forceinline__ int my_tensor(const Table
   return low;
 }
 
+// Calls f(p, g, m, v, most), all but g by reference, for the elements of this block's chunk, 16 bytes at a time where it can. Of the
+// state, what is null is zero, and not written.
+template <class T, class S, class F> __device__ __forceinline__ void for_chunk(const Table<T, S>& t, F f) {
+  typedef acc_t<T> A;
+  const int size = Pack<T>::size;
+  typedef Pack<S, size> State;
+  index_t begin;
+  const int k = my_tensor(t, &begin);
+  const index_t end = begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k];
+  T* const p = t.p[k] + begin;
+  const T* const g = t.g[k] + begin;
+  S *const m = t.m[k] ? t.m[k] + begin : nullptr, *const v = t.v[k] ? t.v[k] + begin : nullptr, *const most = t.most[k] ? t.most[k] + begin : nullptr;
+  for_each_of<T>(
+      end - begin, threadIdx.x, blockDim.x, aligned(p) && aligned(g) && aligned(m) && aligned(v) && aligned(most),
+      [&](index_t i) {
+        A x = load(p[i]), a = m ? A(load(m[i])) : A(0), b = v ? A(load(v[i])) : A(0), c = most ? A(load(most[i])) : A(0);
+        f(x, load(g[i]), a, b, c);
+        p[i] = store<T>(x);
+        if (m) m[i] = store<S>(a);
+        if (v) v[i] = store<S>(b);
+        if (most) most[i] = store<S>(c);
+      },
+      [&](index_t i) {
+        Pack<T> ps = pack_at(p, i);
+        const Pack<T> gs = pack_at(g, i);
+        State ms = {}, vs = {}, mosts = {};
+        if (m) ms = whole<State>(m + i);
+        if (v) vs = whole<State>(v + i);
+        if (most) mosts = whole<State>(most + i);
+#pragma unroll
+        for (int e = 0; e < size; ++e) {
+          A x = load(ps.item[e]), a = load(ms.item[e]), b = load(vs.item[e]), c = load(mosts.item[e]);
+          f(x, load(gs.item[e]), a, b, c);
+          ps.item[e] = store<T>(x);
+          ms.item[e] = store<S>(a);
+          vs.item[e] = store<S>(b);
+          mosts.item[e] = store<S>(c);
+        }
+        *(Pack<T>*)(p + i) = ps;
+        if (m) *(State*)(m + i) = ms;
+        if (v) *(State*)(v + i) = vs;
+        if (most) *(State*)(most + i) = mosts;
+      });
+}
+
 // Kingma and Ba, "Adam", 2015; decoupled weight decay: Loshchilov and Hutter, "AdamW", 2019; the largest second
 // moment: Reddi, Kale and Kumar, "On the convergence of Adam", 2018. `scale` multiplies the gradients
 // (clipping, loss scale); step_size = lr / (1 - beta1^t), root = sqrt(1 - beta2^t).
@@ -37,24 +82,15 @@ __global__ void __launch_bounds__(256)
 adam(const Table<T, S> t, acc_t<T> step_size, acc_t<T> beta1, acc_t<T> beta2, acc_t<T> eps, acc_t<T> decay, acc_t<T> shrink, acc_t<T> root,
      const acc_t<T>* __restrict__ scale, int maximize) {
   typedef acc_t<T> A;
-  index_t begin;
-  const int k = my_tensor(t, &begin);
-  const index_t end = begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k];
   const A by = (maximize ? A(-1) : A(1)) * (scale ? *scale : A(1));
-  for (index_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-    A p = load(t.p[k][i]), g = load(t.g[k][i]) * by;
-    p *= shrink;     // AdamW: 1 - lr * weight_decay, else 1
-    g += decay * p;  // Adam: weight_decay, else 0
-    const A m = beta1 * load(t.m[k][i]) + (A(1) - beta1) * g, v = beta2 * load(t.v[k][i]) + (A(1) - beta2) * g * g;
-    A most = v;
-    if (t.most[k]) {
-      most = Max()(A(load(t.most[k][i])), v);
-      t.most[k][i] = store<S>(most);
-    }
-    t.m[k][i] = store<S>(m);
-    t.v[k][i] = store<S>(v);
-    t.p[k][i] = store<T>(p - step_size * m / (sqrt(most) / root + eps));
-  }
+  for_chunk(t, [&](A& p, A g, A& m, A& v, A& most) {
+    p *= shrink;              // AdamW: 1 - lr * weight_decay, else 1
+    g = g * by + decay * p;  // Adam: weight_decay, else 0
+    m = beta1 * m + (A(1) - beta1) * g;
+    v = beta2 * v + (A(1) - beta2) * g * g;
+    most = Max()(most, v);  // zero where it is not kept, and v is never less
+    p -= step_size * m / (sqrt(most) / root + eps);
+  });
 }
 
 // momentum = 0: no buffer. first: the buffer is not yet there and becomes the gradient.
@@ -63,20 +99,15 @@ __global__ void __launch_bounds__(256)
 sgd(const Table<T, S> t, acc_t<T> lr, acc_t<T> momentum, acc_t<T> dampening, acc_t<T> decay, const acc_t<T>* __restrict__ scale, int nesterov,
     int first, int maximize) {
   typedef acc_t<T> A;
-  index_t begin;
-  const int k = my_tensor(t, &begin);
-  const index_t end = begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k];
   const A by = (maximize ? A(-1) : A(1)) * (scale ? *scale : A(1));
-  for (index_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-    const A p = load(t.p[k][i]);
-    A g = load(t.g[k][i]) * by + decay * p;
+  for_chunk(t, [&](A& p, A g, A& m, A&, A&) {
+    g = g * by + decay * p;
     if (momentum != A(0)) {
-      const A m = first ? g : momentum * load(t.m[k][i]) + (A(1) - dampening) * g;
-      t.m[k][i] = store<S>(m);
+      m = first ? g : momentum * m + (A(1) - dampening) * g;
       g = nesterov ? g + momentum * m : m;
     }
-    t.p[k][i] = store<T>(p - lr * g);
-  }
+    p -= lr * g;
+  });
 }
 
 // The sum of squares of each chunk. `total_norm` adds them up in order: the same bits for any number of multiprocessors.
@@ -87,10 +118,7 @@ template <class T> __global__ void __launch_bounds__(256) squares(const Table<T>
   const int k = my_tensor(t, &begin);
   const index_t end = begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k];
   A sum = A(0);
-  for (index_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-    const A g = load(t.g[k][i]);
-    sum += g * g;
-  }
+  read_row(end - begin, threadIdx.x, blockDim.x, [&](index_t, A g) { sum += g * g; }, t.g[k] + begin);
   sum = block_reduce(sum, A(0), room, Sum());
   if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
@@ -100,7 +128,8 @@ template <class T> __global__ void __launch_bounds__(256) rescale(const Table<T>
   index_t begin;
   const int k = my_tensor(t, &begin);
   const index_t end = begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k];
-  for (index_t i = begin + threadIdx.x; i < end; i += blockDim.x) t.p[k][i] = store<T>(load(t.p[k][i]) * scale[0]);
+  T* const p = t.p[k] + begin;
+  map_row(p, end - begin, threadIdx.x, blockDim.x, [&](index_t, acc_t<T> v) { return v * scale[0]; }, (const T*)p);
 }
 
 // out[0] = the norm; out[1] = the factor that brings it down to max_norm, at most 1. One block.
@@ -211,20 +240,10 @@ template <class T, class S, class F>
 __global__ void __launch_bounds__(256)
 update(const Table<T, S> t, const Numbers<T> n, acc_t<T> decay, acc_t<T> shrink, int maximize) {
   typedef acc_t<T> A;
-  index_t begin;
-  const int k = my_tensor(t, &begin);
-  const index_t end = begin + CHUNK < t.size[k] ? begin + CHUNK : t.size[k];
   const A by = maximize ? A(-1) : A(1);
-  for (index_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-    const A p = load(t.p[k][i]), g = load(t.g[k][i]) * by + decay * p;
-    A a = A(0), b = A(0), c = A(0);
-    if (t.m[k]) a = load(t.m[k][i]);
-    if (t.v[k]) b = load(t.v[k][i]);
-    if (t.most[k]) c = load(t.most[k][i]);
-    const A left = p * shrink, d = F()(left, g, a, b, c, n.r);
-    if (t.m[k]) t.m[k][i] = store<S>(a);
-    if (t.v[k]) t.v[k][i] = store<S>(b);
-    if (t.most[k]) t.most[k][i] = store<S>(c);
-    t.p[k][i] = store<T>(left - d);
-  }
+  for_chunk(t, [&](A& p, A g, A& a, A& b, A& c) {
+    g = g * by + decay * p;
+    p *= shrink;
+    p -= F()(p, g, a, b, c, n.r);
+  });
 }

@@ -11,8 +11,9 @@ template <class A> struct Normalizer {  // of some elements: their maximum and t
 
 template <class A> __device__ __forceinline__ Normalizer<A> join(Normalizer<A> a, Normalizer<A> b) {
   const A m = Max()(a.max, b.max);
-  if (m == A(-INFINITY)) return {m, A(0)};
-  return {m, a.sum * exp(a.max - m) + b.sum * exp(b.max - m)};
+  if (m == A(-INFINITY)) return {m, a.sum + b.sum};  // zeros, or NaN
+  const A e = exp(-fabs(a.max - b.max));  // what the one with the smaller maximum is scaled by
+  return {m, a.max < b.max ? a.sum * e + b.sum : a.sum + b.sum * e};
 }
 
 template <class A> __device__ __forceinline__ Normalizer<A> warp_join(Normalizer<A> v) {
@@ -28,7 +29,13 @@ template <class T>
 __device__ __forceinline__ Normalizer<acc_t<T>> row_normalizer(const T* x, int columns, int thread, int threads, Normalizer<acc_t<T>>* room) {
   typedef acc_t<T> A;
   Normalizer<A> v = {A(-INFINITY), A(0)};
-  for (int c = thread; c < columns; c += threads) v = join(v, Normalizer<A>{load(x[c]), A(1)});
+  auto add = [&](index_t, A d) {
+    if (d == A(-INFINITY)) return;
+    const A e = exp(-fabs(d - v.max));  // of the smaller one, relative to the larger one
+    if (d > v.max) v.sum = v.sum * e + A(1) + (d - d), v.max = d;  // NaN where d is infinite
+    else v.sum += e;
+  };
+  read_row(columns, thread, threads, add, x);
   v = warp_join(v);
   if (threads == 32) return v;
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
@@ -55,10 +62,11 @@ softmax_forward(const T* __restrict__ x, T* __restrict__ y, index_t rows, int co
     T* to = y + row * columns;
     const Normalizer<A> v = row_normalizer(from, columns, thread, threads, room);
     const A by = LOG ? log(v.sum) : A(1) / v.sum;
-    for (int c = thread; c < columns; c += threads) {
-      const A d = load(from[c]) - v.max;  // by itself: max + log(sum) would round the logarithm away where max is large
-      to[c] = store<T>(LOG ? d - by : exp(d) * by);
-    }
+    auto f = [&](index_t, A d) {
+      d -= v.max;  // by itself: max + log(sum) would round the logarithm away where max is large
+      return LOG ? d - by : exp(d) * by;
+    };
+    map_row(to, columns, thread, threads, f, from);
   }
 }
 
@@ -72,12 +80,10 @@ softmax_backward(const T* __restrict__ g, const T* __restrict__ y, T* __restrict
   FOR_ROWS(row, rows, threads) {
     const T *grad = g + row * g_stride, *out = y + row * columns;
     A sum = A(0);
-    for (int c = thread; c < columns; c += threads) sum += LOG ? load(grad[c]) : load(grad[c]) * load(out[c]);
+    read_row(columns, thread, threads, [&](index_t, A d, A o) { sum += LOG ? d : d * o; }, grad, out);
     sum = threads == 32 ? warp_reduce(sum, Sum()) : block_reduce(sum, A(0), room, Sum());
-    for (int c = thread; c < columns; c += threads) {
-      const A o = load(out[c]), d = load(grad[c]);
-      dx[row * columns + c] = store<T>(LOG ? d - exp(o) * sum : o * (d - sum));
-    }
+    auto f = [&](index_t, A d, A o) { return LOG ? d - exp(o) * sum : o * (d - sum); };
+    map_row(dx + row * columns, columns, thread, threads, f, grad, out);
   }
 }
 
@@ -123,8 +129,8 @@ cross_entropy_backward(const T* __restrict__ x, const index_t* __restrict__ targ
       factor = A(1) / v.sum;
     }
     const A by = scale[row * scale_stride];
-    for (int c = thread; c < columns; c += threads)
-      dx[row * columns + c] = store<T>(t == ignored ? A(0) : (exp(load(from[c]) - shift) * factor - (c == t ? A(1) : A(0))) * by);
+    auto f = [&](index_t c, A d) { return t == ignored ? A(0) : (exp(d - shift) * factor - (c == t ? A(1) : A(0))) * by; };
+    map_row(dx + row * columns, columns, thread, threads, f, from);
   }
 }
 

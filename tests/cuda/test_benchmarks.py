@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNELS = {"activation", "attention", "conv", "embedding", "norm", "optim", "pool", "random", "scatter", "softmax"}  # files
+KERNELS = {"activation", "attention", "cast", "channels", "conv", "embedding", "norm", "optim"}  # files of kernels/
+KERNELS |= {"pool", "random", "reduce", "scatter", "softmax"}
 
 
 CHECKERS = {

@@ -9,6 +9,7 @@ import cupy
 import numpy as np
 
 from .build import elementwise, on_device
+from .casts import copied
 from .random import (  # the words that draw random numbers: each takes (seed, offset, ...), see the NOTE in backend.random
     random_integers,
     random_normal,
@@ -89,7 +90,9 @@ def memory(x: Any) -> Any:
 
 def astype(x: Any, *, dtype: Any) -> Any:
     """A copy of x in another dtype."""
-    return x.astype(dtype)
+    on_device(x)
+    out = copied(x, dtype)
+    return x.astype(dtype) if out is None else out
 
 
 def clone(x: Any) -> Any:

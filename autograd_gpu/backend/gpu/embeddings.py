@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import cupy
 import numpy as np
 from cupy import ndarray
 
-from ..kernels import C_NAME, computed, elementwise, kernel
+from ..kernels import C_NAME, elementwise, kernel
+from .runs import add_rows
 
 __all__: list[str] = []
-
-_CHUNK = 32  # rows that a thread adds up
 
 
 def _embedding(weight: Any, index: Any, *, padding: int | None = None, by_frequency: bool = False) -> Any:
@@ -44,21 +42,14 @@ def _embedding_backward(
     rows, columns = weight_shape
     if g.__class__ is not ndarray or g.dtype not in C_NAME or not g.size:
         return NotImplemented
-    c, wide, n, chunks = C_NAME[g.dtype], computed(g.dtype), index.size, -(-index.size // _CHUNK)
-    places = index.reshape(-1).astype(np.int64, copy=False)
-    order = places.argsort()
-    places, g = places.take(order), cupy.ascontiguousarray(g)
+    n, places = index.size, index.reshape(-1).astype(np.int64, copy=False)
+    g = cupy.ascontiguousarray(g).reshape(n, columns)
     if by_frequency:
-        counts = cupy.searchsorted(places, places, side="right") - cupy.searchsorted(places, places)
-        counts = cupy.empty_like(counts), counts
-        counts[0][order] = counts[1]
-        g = (g.reshape(n, columns) / counts[0].reshape(n, 1)).astype(g.dtype, copy=False)
+        ordered = cupy.sort(places)
+        counts = cupy.searchsorted(ordered, places, side="right") - cupy.searchsorted(ordered, places)
+        g = (g / counts.reshape(n, 1)).astype(g.dtype, copy=False)
     out = cupy.zeros(weight_shape, g.dtype)
-    heads, tails = ndarray((chunks, columns), wide), ndarray((chunks, columns), wide)
-    sizes = [np.int64(k) for k in (1, n, columns, rows, _CHUNK)]
-    launch = elementwise(math.prod((chunks, columns)))
-    kernel("scatter.cu", f"run_sums<{c},false>")(*launch, g, order, places, out, heads, tails, *sizes)
-    kernel("scatter.cu", f"run_ends<{c},false>")(*launch, places, out, heads, tails, *sizes)
+    add_rows(out, places, g)
     if padding is not None:
         out[padding] = 0
     return (out,)

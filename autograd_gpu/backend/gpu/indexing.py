@@ -5,8 +5,9 @@ Reading and writing come in pairs, of which one is the other's transpose: what `
 
 NOTE [Writing to one place twice]
     Threads that write, or add, to one place at the same time do it in an order of their own. So places are sorted first, equal
-    ones as they stood; the thread that finds the first of a run of equal places folds all of them, in their order. Results
-    repeat bit for bit and, for sums of float32, are those of the CPU.
+    ones as they stood; the thread that finds the first of a run of equal places folds all of them, in their order. Sums of
+    floating point numbers go by the kernel of scatter.cu, which shares out a long run: see runs.NOTE [Long runs]. Results repeat
+    bit for bit.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 import cupy
 import numpy as np
 
-from ..kernels import BLOCKING
+from ..kernels import BLOCKING, C_NAME
 from .build import FLOAT32, INT64, elementwise, on_device
 from .extremum import ordered, pick
+from .runs import add_rows
 
 __all__ = [
     "argsort", "argtopk", "bincount", "index", "index_put", "nonzero", "put_along", "reduce_along", "searchsorted", "slice",
@@ -187,6 +189,8 @@ _FOLDS = {
 def _fold_rows(out: Any, places: Any, x: Any, how: str) -> None:
     """Fold each row of x into the row of `out` that `places`, int64, names. See NOTE [Writing to one place twice]."""
     places = places.astype(INT64, copy=False)
+    if how == "sum" and out.dtype is x.dtype and x.dtype in C_NAME:
+        return add_rows(out, places, x)
     order = places.argsort()
     _FOLDS[how](places.take(order), order, x, places.size, x.shape[1], out, size=x.size)
 

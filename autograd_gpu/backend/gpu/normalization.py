@@ -1,4 +1,4 @@
-"""Normalization: layer_norm, rms_norm and group_norm by the kernels of norm.cu, batch_norm by sums and elementwise kernels.
+"""Normalization: layer_norm, rms_norm and group_norm by the kernels of norm.cu, batch_norm by those of channels.cu.
 
 What the forwards leave for the backwards are mean and spread of each row, in the dtype that kernels compute in."""
 
@@ -16,13 +16,14 @@ from cupy import ndarray
 from ..kernels import C_NAME, computed, kernel
 from ..kernels import elementwise as grid_of
 from .build import accumulator, elementwise
-from .reduce import _sum
+from .reduce import _sum, _summed
 
 __all__: list[str] = []
 
 _int32, _int64 = np.int32, np.int64
 _MOST_COLUMNS = 2**31 - 1024  # a column number and the threads of a block must fit in an int
 _MOST_BLOCKS = 1 << 16
+_BLOCKS = 1024  # so many have work on any device
 
 
 def _dense(x: Any) -> bool:
@@ -178,47 +179,75 @@ def _group_norm_backward(
 
 def _channel_sums(x: Any) -> Any:
     """The sum of each channel, dimension 1, in the accumulator's dtype."""
-    if x.ndim > 2:
-        x = _sum(x, tuple(range(2, x.ndim)), False, accumulator(x.dtype))
-    return _sum(x, (0,), False, accumulator(x.dtype))
+    return _summed(_sum, x, (0, *range(2, x.ndim)), False, accumulator(x.dtype))
 
 
-_centred_square = elementwise("centred_square", "T x, U mean", "U out", "const U d = U(x) - mean; out = d * d;")
-_centred_product = elementwise("centred_product", "T g, T x, U mean", "U out", "out = U(g) * (U(x) - mean);")
-_affine = elementwise("affine", "T x, U mean, U scale, U shift", "T y", "y = T((U(x) - mean) * scale + shift);")
-_batch_gradient = elementwise(
-    "batch_gradient", "T g, T x, U mean, U scale, U slope, U plain", "T out",
-    "out = T(U(g) * scale + (U(x) - mean) * slope + plain);",
-)  # fmt: skip
+def _of_channels(x: Any, last: bool) -> Any:
+    """x with its elements in order and without gaps in memory; `last`: in the order in which channels come last."""
+    if last:
+        x = x.transpose(0, *range(2, x.ndim), 1)
+    return cupy.ascontiguousarray(x)
+
+
+class _Channels:
+    """How the launches of channels.cu are made for an array: in which order it lies, how channels are cut into chunks, and in how
+    many blocks. The order of sums depends on the shape alone."""
+
+    def __init__(self, x: Any):
+        self.last = x.ndim > 2 and not x.flags.c_contiguous and x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous
+        self.x, self.name, self.number = _of_channels(x, self.last), C_NAME[x.dtype], computed(x.dtype)
+        count = self.count = x.shape[1]
+        self.n, inner = x.size // count, 1 if self.last else math.prod(x.shape[2:])
+        lanes = 1 if inner >= 32 else min(32, 1 << (count - 1).bit_length())
+        tiles = -(-count // lanes)
+        wanted = -(-self.n * tiles // _BLOCKS)
+        chunk = max(4096 // lanes, min(-(-wanted // 8) * 8, 8192 // lanes))
+        self.chunks = -(-self.n // chunk)
+        merged = 1 << max(0, min(5, (1024 // self.chunks).bit_length() - 1))  # channels of a block that puts chunks together
+        self.cut = (min(self.chunks * tiles, _MOST_BLOCKS),), (256,)
+        self.put = (min(-(-count // merged), _MOST_BLOCKS),), (256,)
+        self.each = grid_of(x.size * x.itemsize // 16 + 1)
+        self.sizes = _int64(self.n), _int64(count), _int32(inner), _int64(chunk), _int32(lanes)
+        self.merge = _int64(self.n), _int64(count), _int64(chunk)
+        self.merged = _int32(merged)
+        self.all_sizes = _int64(x.size), _int64(count), _int64(inner)
+
+    def launch(self, shape: Any, name: str, *arguments: Any) -> None:
+        kernel("channels.cu", f"{name}<{self.name}>")(*shape, *arguments)
+
+    def of(self, v: Any) -> Any:
+        """A number a channel as the kernels take it."""
+        return None if v is None else cupy.ascontiguousarray(v, self.number)
+
+    def parts(self) -> Any:
+        return ndarray((2, self.chunks, self.count), self.number)
+
+    def result(self) -> Any:
+        """An array for a result, in the order of the input."""
+        return cupy.empty_like(self.x)
+
+    def shaped(self, out: Any) -> Any:
+        """Such a result with its dimensions in the usual order."""
+        return out.transpose(0, out.ndim - 1, *range(1, out.ndim - 1)) if self.last else out
 
 
 def _floats(*arrays: Any) -> bool:
     return all(a is None or a.__class__ is ndarray and a.dtype in C_NAME for a in arrays)
 
 
-def _column(v: Any, x: Any) -> Any:
-    """A number a channel with the dimensions of x."""
-    return v.reshape((1, -1) + (1,) * (x.ndim - 2))
-
-
 def _batch_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float) -> Any:
-    """The forward of `batch_norm`. The result has the layout of x."""
+    """The forward of `batch_norm`."""
     if not _floats(x, weight, bias) or not x.size:
         return NotImplemented
-    n = x.size // x.shape[1]
-    mean = _channel_sums(x)
-    mean /= n
-    square = cupy.empty_like(x, mean.dtype)
-    _centred_square(x, _column(mean, x), square)
-    var = _channel_sums(square)
-    var /= n
-    scale = cupy.reciprocal(cupy.sqrt(var + eps))
-    if weight is not None:
-        scale *= weight.astype(scale.dtype, copy=False)
-    shift = cupy.zeros_like(scale) if bias is None else bias.astype(scale.dtype, copy=False)
-    out = cupy.empty_like(x)
-    _affine(x, _column(mean, x), _column(scale, x), _column(shift, x), out)
-    return out, mean, var
+    c = _Channels(x)
+    means, spreads = c.parts()
+    mean, var, scale = (ndarray((c.count,), c.number) for _ in range(3))
+    out = c.result()
+    c.launch(c.cut, "chunk_statistics", c.x, means, spreads, *c.sizes)
+    weight, eps = c.of(weight), c.number.type(eps)
+    c.launch(c.put, "channel_statistics", means, spreads, weight, mean, var, scale, *c.merge, eps, c.merged)
+    c.launch(c.each, "channel_forward", c.x, mean, scale, c.of(bias), out, *c.all_sizes)
+    return c.shaped(out), mean, var
 
 
 def _batch_norm_backward(
@@ -234,19 +263,16 @@ def _batch_norm_backward(
     """The rules of `batch_norm`."""
     if x is None or not _floats(g[0], x, weight) or g[0].dtype is not x.dtype or not x.size:
         return NotImplemented
-    g, to_mean, to_var = g
-    product = cupy.empty_like(x, mean.dtype)
-    _centred_product(g, x, _column(mean, x), product)
-    plain, along = _channel_sums(g), _channel_sums(product)
-    rstd = cupy.reciprocal(cupy.sqrt(var + eps))
-    found = {"weight": along * rstd, "bias": plain}
+    c = _Channels(x)
+    (plains, alongs), numbers, grad = c.parts(), ndarray((5, c.count), c.number), _of_channels(g[0], c.last)
+    c.launch(c.cut, "chunk_gradients", grad, c.x, mean, plains, alongs, *c.sizes)
+    weight, eps, to_mean, to_var = c.of(weight), c.number.type(eps), c.of(g[1]), c.of(g[2])
+    c.launch(c.put, "channel_gradients", plains, alongs, var, weight, to_mean, to_var, numbers, *c.merge, eps, c.merged)
+    found = {"weight": numbers[0], "bias": numbers[1]}
     if "x" in needed:
-        n = x.size // x.shape[1]
-        scale = rstd if weight is None else rstd * weight.astype(rstd.dtype, copy=False)
-        slope = (to_var - along * scale * rstd * rstd * 0.5) * (2 / n)
-        plain = (to_mean - plain * scale) / n
-        found["x"] = cupy.empty_like(x)
-        _batch_gradient(g, x, *(_column(v, x) for v in (mean, scale, slope, plain)), found["x"])
+        out = c.result()
+        c.launch(c.each, "channel_backward", grad, c.x, mean, numbers, out, *c.all_sizes)
+        found["x"] = c.shaped(out)
     return [found[name] for name in needed]
 
 
@@ -254,10 +280,10 @@ def _scale_channels(x: Any, scale: Any, shift: Any) -> Any:
     """The forward of `scale_channels`."""
     if not _floats(x, scale, shift) or not x.size:
         return NotImplemented
-    number, out = accumulator(x.dtype), cupy.empty_like(x)
-    scale, shift = scale.astype(number, copy=False), shift.astype(number, copy=False)
-    _affine(x, cupy.zeros((), number), _column(scale, x), _column(shift, x), out)
-    return out
+    c = _Channels(x)
+    out = c.result()
+    c.launch(c.each, "channel_forward", c.x, None, c.of(scale), c.of(shift), out, *c.all_sizes)
+    return c.shaped(out)
 
 
 NORMS = {

@@ -13,6 +13,7 @@ import numpy as np
 from ..gemm import multiply
 from ..steps import added, before, ends, following, rows_before, sizes_of, steps_of
 from .build import elementwise, on_device
+from .reduce import sum as add_up
 
 __all__ = ["gru_layer", "gru_layer_backward", "lstm_layer", "lstm_layer_backward", "rnn_layer", "rnn_layer_backward"]
 
@@ -59,8 +60,8 @@ def _gradients(d: Any, states: Any, x: Any, w_ih: Any, b_ih: Any, b_hh: Any, of_
         multiply(d, w_ih).reshape(x.shape) if dx else None,
         multiply(d.T, _rows(x)),
         multiply(of_state.T, states),
-        None if b_ih is None else d.sum(0),
-        None if b_hh is None else of_state.sum(0),
+        None if b_ih is None else add_up(d, axis=0),
+        None if b_hh is None else add_up(of_state, axis=0),
     )
 
 

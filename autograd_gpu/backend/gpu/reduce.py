@@ -11,6 +11,7 @@ import cupy
 import numpy as np
 
 from .build import FLOAT64, INT64, WIDE, Fold, accumulator, on_device
+from .sums import sums
 
 __all__ = ["all", "any", "count_nonzero", "mean", "prod", "sum", "sum_to", "var"]
 
@@ -31,9 +32,19 @@ def _result(dtype: Any) -> Any:
     return INT64 if dtype.kind in "biu" else dtype
 
 
+def _summed(fold: Fold, x: Any, axis: Any, keepdims: bool, dtype: Any, by: float = 1.0) -> Any:
+    """Sums over axes in a dtype, divided by a number: by our kernels, else by `fold`, which says the same to CuPy."""
+    on_device(x)
+    axes = (axis,) if axis.__class__ is int else tuple(axis)
+    out = sums(x, axes, dtype, by)
+    if out is None:
+        return fold(x, axes, keepdims, dtype)
+    return out.reshape([1 if i in axes else m for i, m in enumerate(x.shape)]) if keepdims else out
+
+
 def sum(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     """The sum over axes: in the dtype of x, int64 for integers and bools."""
-    return _sum(x, axis, keepdims, _result(x.dtype))
+    return _summed(_sum, x, axis, keepdims, _result(x.dtype))
 
 
 def sum_to(x: Any, *, shape: tuple[int, ...]) -> Any:
@@ -47,7 +58,11 @@ def mean(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
     """The mean over axes, NaN where there is nothing to average."""
     if x.dtype.kind in "biu":
         x = x.astype(FLOAT64)
-    return _mean(x, axis, keepdims, x.dtype)
+    return _averaged(x, axis, keepdims, x.dtype)
+
+
+def _averaged(x: Any, axis: Any, keepdims: bool, dtype: Any) -> Any:
+    return _summed(_mean, x, axis, keepdims, dtype, _count_of(x.shape, axis))
 
 
 def _count_of(shape: tuple[int, ...], axis: Any) -> int:
@@ -64,12 +79,12 @@ def var(x: Any, *, axis: Any, correction: float = 1, keepdims: bool = False) -> 
     if x.dtype.kind in "biu":
         x = x.astype(FLOAT64)
     axes = (axis,) if axis.__class__ is int else tuple(axis)
-    mean = _mean(x, axes, True, accumulator(x.dtype))
+    mean = _averaged(x, axes, True, accumulator(x.dtype))
     n = max(_count_of(x.shape, axes) - correction, 0)
     if x.size >= 1 << 16 and mean.size <= 256:  # a long reduction with few results, which goes in parts
         d = x.astype(mean.dtype, copy=False) - mean
         d *= d
-        out = _sum(d, axes, True, mean.dtype)
+        out = _summed(_sum, d, axes, True, mean.dtype)
         out /= n
         out = out.astype(x.dtype, copy=False)
     else:

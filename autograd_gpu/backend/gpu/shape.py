@@ -8,6 +8,7 @@ from typing import Any
 import cupy
 
 from .build import elementwise, on_device
+from .casts import copied
 
 __all__ = [
     "address", "broadcast_to", "cat", "contiguous", "diagonal", "flip", "from_diagonal", "mT", "reshape", "roll", "split",
@@ -125,7 +126,8 @@ def sum_windows(x: Any, *, axis: int, step: int, length: int) -> Any:
 
 def contiguous(x: Any) -> Any:
     """A copy of x with its elements one after another, the last dimension fastest."""
-    return x.copy()
+    out = copied(x, x.dtype)
+    return x.copy() if out is None else out
 
 
 def address(x: Any) -> int:

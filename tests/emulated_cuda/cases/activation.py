@@ -1,4 +1,4 @@
-"""activation.cu: every function, forward, backward and on x + bias."""
+"""activation.cu: every function, forward and backward."""
 
 from __future__ import annotations
 
@@ -69,18 +69,9 @@ def _activation(get: Get, t: str, function: str) -> None:
             equal(y.host, forward(wide(x), float(p), float(q)), t)
             get(f"activation_backward<{t}, {function}>")((3,), (64,), (grad, source, y, np.int64(n), p, q))
             equal(y.host, backward(wide(g), wide(x), float(p), float(q)), t)
-            for columns in (17, 16):  # the second in packs
-                rows = n // columns
-                bias = to_device(normal(columns + shifts[1], t, 3)).part(shifts[1])
-                y = out(rows * columns + shifts[2], dtype).part(shifts[2])
-                arguments = (source, bias, y, np.int64(rows * columns), np.int32(columns), p, q)
-                get(f"bias_activation_forward<{t}, {function}>")((3,), (64,), arguments)
-                total = wide(x[: rows * columns].reshape(rows, columns)) + wide(bias.host)
-                total = wide(total.astype(computed(t)))
-                equal(y.host.reshape(rows, columns), forward(total, float(p), float(q)), t)
 
 
 for _function in ACTIVATIONS:
-    _names = [f"{kernel}<T, {_function}>" for kernel in ("activation_forward", "activation_backward", "bias_activation_forward")]
+    _names = [f"{kernel}<T, {_function}>" for kernel in ("activation_forward", "activation_backward")]
     _types = tuple(TYPES) if _function in ("Gelu", "Elu") else ("float",)
     case("activation.cu", *_names, types=_types, name=_function)(functools.partial(_activation, function=_function))

@@ -9,7 +9,7 @@ from . import TYPES, Get, case, computed, equal, normal, out, wide
 
 ROWS = 11
 
-NORM_SHAPES = [(5, 64), (33, 32), (301, 96), (70, 256)]  # columns, threads of a block
+NORM_SHAPES = [(5, 64), (33, 32), (301, 96), (70, 256), (64, 32)]  # columns, threads of a block
 
 
 def _norm(get: Get, t: str, rms: bool) -> None:
@@ -26,7 +26,8 @@ def _norm(get: Get, t: str, rms: bool) -> None:
         xhat = (wx - center) * r
         source, grad = to_device(x), to_device(g)
         for w, b in ((None, None), (weight, None), (None, bias), (weight, bias)):
-            w_device, b_device = (None if a is None else to_device(a) for a in (w, b))
+            shift = columns == 64 and b is not None  # rows that are aligned, and a weight or a bias that is not
+            w_device, b_device = (None if a is None else to_device(np.append(a[:shift], a)).part(shift) for a in (w, b))
             scale = 1.0 if w is None else wide(w)
             tail = (np.int64(ROWS), np.int32(columns))
             get(f"norm_forward<{t}, {flag}>")((3,), (block,), (source, w_device, b_device, y, mean, rstd, *tail, eps))

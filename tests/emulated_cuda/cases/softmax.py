@@ -9,6 +9,7 @@ from . import TYPES, Get, case, computed, equal, normal, out, wide
 
 # columns, distance of rows, threads for a row, threads of a block
 ROW_SHAPES = [(5, 5, 32, 64), (301, 310, 32, 96), (301, 304, 96, 96), (70, 70, 256, 256)]
+ROW_SHAPES += [(64, 66, 32, 64), (66, 72, 32, 64), (320, 320, 64, 64)]  # read aligned or written so, or both
 ROWS = 11
 
 
@@ -25,6 +26,8 @@ def _logits(columns: int, stride: int, t: str) -> np.ndarray:
     x[4, 1] = np.inf
     x[5, 2] = np.nan
     x[6, :columns] = 6e4
+    x[7, :columns] = -np.inf
+    x[7, columns // 2] = np.nan
     return x
 
 

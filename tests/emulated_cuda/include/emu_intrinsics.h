@@ -98,6 +98,11 @@ inline int __mul24(int a, int b) { return a * b; }
 
 template <class T> __forceinline__ T __ldg(const T* p) { return *p; }
 template <class T> __forceinline__ T __ldca(const T* p) { return *p; }
+inline uint4 __ldca(const uint4* p) {  // one access of 16 bytes, as on a card: of a struct's copy the compiler makes four
+  typedef unsigned int four __attribute__((vector_size(16)));
+  const four v = *(const four*)p;
+  return {v[0], v[1], v[2], v[3]};
+}
 template <class T> __forceinline__ T __ldcg(const T* p) { return *p; }
 template <class T> __forceinline__ T __ldcs(const T* p) { return *p; }
 template <class T> __forceinline__ void __stcg(T* p, typename emu::Plain<T>::type v) { *p = v; }
