@@ -67,8 +67,7 @@ def _forward(run: Any, a: Any, b: Any, bias: Any, activation: str, kept: bool) -
         return None  # its rows would not lie next to each other
     else:
         aux, lead = cupy.empty((m, n), a.dtype), n
-    bias = None if bias is None else cupy.ascontiguousarray(bias)
-    return (out, aux) if run.write(out, a, b, epilogue, bias, aux, lead) else None
+    return (out, aux) if run.write(out, a, b, epilogue, gemm.readable(bias), aux, lead) else None
 
 
 def _backward(run: Any, a: Any, b: Any, aux: Any, activation: str, sums: bool) -> tuple[Any, Any] | None:

@@ -4,8 +4,8 @@ stream.
 NOTE [cuBLASLt]
     1. cuBLASLt thinks in columns. A matrix (m, n) of ours, whose rows lie one after the other, is its matrix (n, m) read without
        turning it; so C = A B is asked for as C' = B' A', and a transposed operand is a flag instead of a copy.
-    2. What an addition of a bias, a relu or a gelu (its approximation by tanh) would read and write again is done on the way out;
-       and the sums of a factor's rows, which are the gradient of a bias, on its way in. The rest of this kind is in `epilogues`.
+    2. What adding a bias would read and write again is done on the way out; and the sums of a factor's rows, which are a bias's
+       gradient, on its way in. Activations and their slopes are in `epilogues`.
     3. Which algorithm is best, cuBLASLt guesses once for a kind of product: shapes, strides, alignments, dtype. It is kept, so
        that a product gives the same bits each time. The workspace is ours, one for each stream, because cuBLASLt may not allocate
        while a stream is captured.
@@ -44,7 +44,6 @@ _COMPUTE_TF32 = 77
 _TRANSPOSE_A, _TRANSPOSE_B, _EPILOGUE, _BIAS_POINTER, _AUX_POINTER, _AUX_LEAD = 3, 4, 7, 8, 11, 12
 _BATCH_COUNT, _BATCH_STRIDE = 5, 6
 _MOST_WORKSPACE, _ALIGNMENTS = 1, (5, 6, 7, 8)
-_ACTIVATIONS = {None: 0, "relu": 2, "gelu_tanh": 32}
 _WITH_BIAS, _PLAIN = 4, 1
 _ROW_SUMS = 512  # CUBLASLT_EPILOGUE_BGRADB: its B is our left factor, see rule 1
 
@@ -79,28 +78,25 @@ class _Kind(NamedTuple):
     aux_lead: int  # of the matrix that `epilogues` read or write beside, in its elements; 0 for none
 
 
-def multiply(a: Any, b: Any, *, bias: Any = None, activation: str | None = None, out: Any = None, row_sums: Any = None) -> Any:
+def multiply(a: Any, b: Any, *, bias: Any = None, out: Any = None, row_sums: Any = None) -> Any:
     """The product of matrices a (..., m, k) and b (..., k, n), over broadcast leading dimensions, on the current stream.
 
     bias        (n,), added to each row
-    activation  None, "relu" or "gelu_tanh", applied last
     out         where to write, C-contiguous and of the result's shape; it must not overlap a or b
-    row_sums    (m,), where the sums of the rows of a, a matrix, go as well; without a bias and an activation
+    row_sums    (m,), where the sums of the rows of a, a matrix, go as well; without a bias
 
     All are cupy.ndarrays of one dtype on the current device. Raises ValueError for shapes that do not fit."""
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"activation is None, 'relu' or 'gelu_tanh', not {activation!r}")
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"matrices of shapes {a.shape} and {b.shape} cannot be multiplied")
     if a.dtype is b.dtype and a.dtype in _DATA and a.size and b.size:
         run = _products(_current_device())
         if run is not None and run.trusted(a.dtype):
-            done = run(a, b, bias, activation, out, row_sums)
+            done = run(a, b, bias, out, row_sums)
             if done is not None:
                 return done
     if row_sums is not None:
         _sum_rows(a, row_sums)
-    return _by_cupy(a, b, bias, activation, out)
+    return _by_cupy(a, b, bias, out)
 
 
 def sums_rows(a: Any) -> bool:
@@ -117,7 +113,7 @@ def _sum_rows(a: Any, out: Any) -> None:
     sum_rows(a, out)
 
 
-def _by_cupy(a: Any, b: Any, bias: Any, activation: str | None, out: Any) -> Any:
+def _by_cupy(a: Any, b: Any, bias: Any, out: Any) -> Any:
     import cupy
 
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -127,25 +123,12 @@ def _by_cupy(a: Any, b: Any, bias: Any, activation: str | None, out: Any) -> Any
         product = cupy.matmul(a.astype(float32), b.astype(float32)).astype(bfloat16)
     else:
         product = cupy.matmul(a, b)
-    _finish(product, bias, activation)
+    if bias is not None:
+        cupy.add(product, bias, product)
     if out is None:
         return product
     out[...] = product
     return out
-
-
-def _finish(product: Any, bias: Any, activation: str | None) -> None:
-    """What an epilogue does, in place."""
-    import cupy
-
-    if bias is not None:
-        cupy.add(product, bias, product)
-    if activation == "relu":
-        cupy.maximum(product, product.dtype.type(0), product)
-    elif activation == "gelu_tanh":
-        wide = product if product.dtype == float64 else product.astype(float32)
-        inner = math.sqrt(2 / math.pi) * (wide + 0.044715 * wide * wide * wide)
-        product[...] = 0.5 * wide * (1 + cupy.tanh(inner))
 
 
 def _current_device() -> int:
@@ -280,7 +263,7 @@ class _Products:
         self.checked: dict[Any, bool] = {}  # a dtype, or with what `epilogues` does -> does it come out right?
         self.lock = threading.RLock()  # a plan's pointer to the bias is set and used in two steps
 
-    def __call__(self, a: Any, b: Any, bias: Any, activation: str | None, out: Any, row_sums: Any = None) -> Any:
+    def __call__(self, a: Any, b: Any, bias: Any, out: Any, row_sums: Any = None) -> Any:
         """As `multiply`; None for what is left to CuPy."""
         import cupy
 
@@ -290,15 +273,12 @@ class _Products:
         shape = (*lead, a.shape[-2], b.shape[-1])
         fits = out is not None and out.shape == shape and out.dtype is a.dtype and out.flags.c_contiguous
         result = out if fits else cupy.empty(shape, a.dtype)
-        epilogue = _ACTIVATIONS[activation] | (_WITH_BIAS if bias is not None else 0) or _PLAIN
-        bias, vector = None if bias is None else cupy.ascontiguousarray(bias), row_sums
-        if row_sums is not None:
-            epilogue = _ROW_SUMS
-        done = self.write(result, a, b, epilogue, bias if vector is None else vector)
+        epilogue = _ROW_SUMS if row_sums is not None else _PLAIN if bias is None else _WITH_BIAS
+        done = self.write(result, a, b, epilogue, readable(bias) if row_sums is None else row_sums)
         if not done and epilogue != _PLAIN:
             done = self.write(result, a, b, _PLAIN)
             if done and row_sums is None:
-                _finish(result, bias, activation)
+                cupy.add(result, bias, result)
             elif done:
                 _sum_rows(a, row_sums)
         if not done:
@@ -418,20 +398,20 @@ class _Products:
             _distrust(f"{dtype}: {error}")
             return False
         if wrong:
-            a, b, bias, activation = wrong[0]
-            epilogue = f" with bias={bias is not None}, activation={activation}"
+            a, b, bias = wrong[0]
+            epilogue = " with a bias" if bias is not None else ""
             _distrust(f"the product of {dtype} matrices of shapes {a.shape} and {b.shape}{epilogue} is wrong")
         return not wrong
 
-    def agrees(self, a: Any, b: Any, bias: Any, activation: str | None) -> bool:
+    def agrees(self, a: Any, b: Any, bias: Any) -> bool:
         import cupy
 
-        sums = cupy.empty(len(a), a.dtype) if a.ndim == 2 and bias is None and activation is None else None
-        ours = self(a, b, bias, activation, None, sums)
+        sums = cupy.empty(len(a), a.dtype) if a.ndim == 2 and bias is None else None
+        ours = self(a, b, bias, None, sums)
         if ours is None:
             return True
         wide = [x if x is None else x.astype(float64) for x in (a, b, bias)]
-        theirs = _by_cupy(wide[0], wide[1], wide[2], activation, None)
+        theirs = _by_cupy(*wide, None)
         digits = {float64: 1e-12, float32: 1e-2 if allow_tf32[0] else 1e-5, float16: 4e-3, bfloat16: 3e-2}[a.dtype]
 
         def close(x: Any, y: Any) -> bool:
@@ -441,7 +421,7 @@ class _Products:
 
 
 def _examples(dtype: np.dtype) -> list[tuple]:
-    """Small products: (a, b, bias, activation)."""
+    """Small products: (a, b, bias)."""
     import cupy
 
     def matrix(*shape: int) -> Any:
@@ -450,14 +430,22 @@ def _examples(dtype: np.dtype) -> list[tuple]:
 
     a, b, bias = matrix(16, 24), matrix(24, 8), matrix(8)
     return [
-        (a, b, None, None),
-        (matrix(24, 16).T, b, None, None),
-        (a, b, bias, "relu"),
-        (a, matrix(8, 24).T, bias, None),
-        (matrix(24, 16).T, b, None, "gelu_tanh"),
-        (matrix(3, 5, 7), matrix(7, 9), None, None),
-        (matrix(3, 5, 7), matrix(3, 9, 7).swapaxes(1, 2), matrix(9), None),
+        (a, b, None),
+        (matrix(24, 16).T, b, None),
+        (a, b, bias),
+        (a, matrix(8, 24).T, bias),
+        (matrix(24, 16).T, b, bias),
+        (matrix(3, 5, 7), matrix(7, 9), None),
+        (matrix(3, 5, 7), matrix(3, 9, 7).swapaxes(1, 2), matrix(9)),
     ]
+
+
+def readable(vector: Any) -> Any:
+    """A vector, or a copy of it, that lies as epilogues read it: in one piece, from a multiple of 16 bytes on."""
+    import cupy
+
+    vector = None if vector is None else cupy.ascontiguousarray(vector)
+    return vector if vector is None or not vector.data.ptr % 16 else vector.copy()
 
 
 def _alignment(x: Any) -> int:
