@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -168,3 +169,40 @@ def test_writes_that_backward_reports(which):
         y.mul_(2)  # too late to save what it was
     with pytest.raises(RuntimeError, match=f"layer_norm at .* saved its {which}"):
         y.sum().backward()
+
+
+SUBSETS = [names for k in (1, 2, 3) for names in itertools.combinations(("x", "weight", "bias"), k)]
+
+
+@pytest.mark.parametrize("wanted", SUBSETS, ids="-".join)
+def test_higher_orders_of_some_inputs(wanted):
+    """Under create_graph rules run over Tensors, those of the wanted inputs alone."""
+    shape, ends = SHAPES["rows"]
+    arrays = RNG.standard_normal(shape), 1 + 0.1 * RNG.standard_normal(ends), 0.1 * RNG.standard_normal(ends)
+    g = Tensor(RNG.standard_normal(shape))
+    found = []
+    for call in (lambda *t: F.layer_norm(t[0], ends, *t[1:]), lambda *t: composed(*t, (-1,))):
+        for way in ("grad", "backward"):
+            given = dict(zip(("x", "weight", "bias"), recorded(*arrays), strict=True))
+            total = (call(*given.values()) ** 3 * g).sum()
+            inputs = [given[name] for name in wanted]
+            if way == "grad":
+                first = ag.autograd.grad([total], inputs, create_graph=True)
+            else:
+                total.backward(inputs=inputs, create_graph=True)
+                first = [t.grad for t in inputs]
+            second = ag.autograd.grad([sum((t * t).sum() for t in first)], list(given.values()))
+            found.append([*first, *second])
+    for others in found[:2]:
+        for ours, expected in zip(others, found[2], strict=True):
+            np.testing.assert_allclose(ours.array, expected.array, 1e-10, 1e-11 * np.abs(expected.array).max())
+
+
+def test_gradient_penalty():
+    nn = ag.nn
+    net = nn.Sequential(nn.Linear(20, 1024), nn.LayerNorm(1024), nn.Tanh(), nn.Linear(1024, 1))
+    x, v = ag.randn(64, 20, requires_grad=True), ag.randn(64, 20)
+    (slope,) = ag.autograd.grad(net(x).sum(), x, create_graph=True)
+    (slope * v).sum().backward()
+    _, product = ag.autograd.functional.hvp(lambda t: net(t).sum(), x.detach(), v)
+    np.testing.assert_allclose(product.array, x.grad.array, 1e-3, 1e-5 * np.abs(product.array).max())
