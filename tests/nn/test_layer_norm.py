@@ -88,6 +88,35 @@ def test_digits_around_the_bounds(of_bias, scale, centre):
         assert np.abs(a - b).max() <= max(1e-6, 2e-7 * centre) * np.abs(b).max()
 
 
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 4e-3, 1e-3, 1e-4, 1e-6, 0.0])
+def test_digits_of_rows_that_are_all_but_constant(spread):
+    """Beside eps there is nothing of them in the output but the bias."""
+    shape, ends = (64, 1024), (1024,)
+    x = (spread * RNG.standard_normal(shape)).astype(np.float32)
+    p = np.ones(ends, np.float32), RNG.uniform(-3.9, 3.9, ends).astype(np.float32)
+    g = RNG.standard_normal(shape).astype(np.float32)
+    ours = recorded(x, *p, dtype="float32")
+    y = F.layer_norm(ours[0], ends, *ours[1:])
+    assert without_input(y) == (spread >= 4e-3)
+    y.backward(Tensor(g))
+    exact = recorded(x, *p)
+    composed(exact[0], *exact[1:], (-1,)).backward(Tensor(g.astype("float64")))
+    for a, b in zip(ours, exact, strict=True):
+        a, b = a.grad.array, b.grad.array
+        assert np.abs(a - b).max() <= 1e-6 * np.abs(b).max()
+
+
+def test_one_constant_row():
+    x = ag.randn(300, 129, requires_grad=True)
+    weight, bias = ag.ones(129, requires_grad=True), ag.full((129,), 0.7)
+    rows = x.detach().clone()
+    rows[7] = 0.3
+    y = F.layer_norm(rows, (129,), weight, bias)
+    assert not without_input(y)
+    (grad,) = ag.autograd.grad([y[7].sum()], [weight])
+    assert float(grad.abs().max()) < 1e-4  # 0.3 less a mean of 0.3 is a rounding, over the root of eps
+
+
 def test_weights_that_hide_the_input():
     x = ag.randn(300, 129, requires_grad=True)
     for bad in (0.0, 1e-30, math.nan):
