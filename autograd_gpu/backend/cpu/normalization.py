@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..residue import Instead
+from .arrays import memory
 from .channels import _FAR, CHANNELS
 from .reduce import _narrow, _ones, _widened
 
@@ -102,7 +103,7 @@ def _layer_norm(x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int
         return _narrow(out, x.dtype), (far, mean, rstd)
     if far is not None:
         mean += far
-    return out, Instead(_input_of, ("out", "weight", "bias"), (out, *given), (mean, rstd, axes))
+    return out, Instead(_input_of, ("out", "weight", "bias"), (out, *given), (mean, rstd, axes), memory(out))
 
 
 def _gives_back(dtype: Any, given: tuple[Any, Any], of_x: Any, eps: float, rstd: Any) -> bool:
