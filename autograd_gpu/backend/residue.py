@@ -4,7 +4,7 @@ NOTE [Kept outputs]
     The residues here hold the output of their op, which PyTorch does not keep, so that its programs write into it in whatever way
     they like: through a tensor that was detached, through another that shares its memory, through NumPy. So a residue is found
     by the memory of that output, in `kept`, for as long as it lives, and `core.graph.keep_apart` has it let the output go
-    before it is written into, or is handed out to be.
+    before it is written into, or handed out to where that would not be noted. Who writes into `Tensor.array` itself is not seen.
 """
 
 from __future__ import annotations

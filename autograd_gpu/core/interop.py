@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import backend
 from ..backend.promotion import category
+from ..backend.residue import kept
 from .graph import keep_apart
 
 
@@ -103,7 +104,8 @@ class Interop:
         array([1, 2])
         """
         array = self.array
-        keep_apart(array)
+        if kept and array.__class__ is np.ndarray:
+            keep_apart(array)
         if force:
             return backend.of(array.__class__).to_host(array)
         if self.node is not None:
