@@ -34,6 +34,8 @@ if str(ROOT / "benchmarks") not in sys.path:
 
 from overhead import frameworks, machine, mlp, show  # noqa: E402
 
+from autograd_gpu.backend.residue import Instead, Unwritten  # noqa: E402
+
 RESULTS = Path(__file__).parent / "results" / "train.json"
 README = ROOT / "README.md"
 LAYOUT = "torch channels_last"  # a third contender, of convolutions alone
@@ -211,7 +213,9 @@ BYTES = 60  # the goal, where PyTorch keeps 120
 
 
 def arrays_in(value: Any) -> list[np.ndarray]:
-    """The arrays in what a node saved, those in tuples too, as the residues of fused kernels are; without single numbers."""
+    """The arrays in what a node saved, those in residues of fused kernels too; without single numbers."""
+    if isinstance(value, (Instead, Unwritten)):
+        value = (value.arrays, value.rest) if isinstance(value, Instead) else (value.array,)
     if isinstance(value, (tuple, list)):
         return [a for v in value for a in arrays_in(v)]
     return [value] if isinstance(value, np.ndarray) and value.ndim else []

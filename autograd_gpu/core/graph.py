@@ -26,7 +26,7 @@ from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
 from .. import backend
-from ..backend.residue import Instead, Unwritten
+from ..backend.residue import Instead, Unwritten, kept
 
 words = SimpleNamespace()  # the vocabulary that Tensors speak: a word for each op, put here by the decorators of core.primitive
 
@@ -244,6 +244,21 @@ def written(array: Any) -> Write | None:
     return _writes.get(id(backend.of(array.__class__).memory(array)))
 
 
+def keep_apart(array: Any) -> None:
+    """Before a write into the memory of an array, or before it is handed out to where writes are not noted: see backend.residue
+    NOTE [Kept outputs]."""
+    if not kept:
+        return
+    memory = backend.of(array.__class__).memory(array)
+    found = kept.get(id(memory))
+    if found is None:
+        return
+    write, residue = _writes.get(id(memory)), found()
+    if residue is not None and (write is None or not write.number):  # else it is too late
+        del kept[id(memory)]
+        residue.part()
+
+
 def let_go(x: Any) -> None:
     """Take from the op that made tensor x the output that it kept to spare work. For what comes behind and does not keep x: alone
     for that, x is not worth its memory."""
@@ -261,7 +276,7 @@ def check_unwritten(node: Node) -> None:
     if residue.__class__ is Instead:
         arrays += residue.arrays
     elif residue.__class__ is Unwritten:
-        write = written(residue.array)
+        write = None if residue.array is None else written(residue.array)
         if write is not None and write.number > node.number:
             node.saved = (*saved[:-1], None)
     for k, array in enumerate(arrays):

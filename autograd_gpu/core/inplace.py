@@ -14,8 +14,8 @@ NOTE [In place]
        the write. One made under no_grad has none: writing into it is an error. One that a custom Function returned has the
        Function's: `custom_view` at the end of its chain makes writing into it an error, and, once its base was written, so
        is the backward through it.
-    6. An op that keeps its output in the place of an input (backend.residue.Instead), as only we do, is given a copy of it before
-       the output is written into, through its tensor or a view of that.
+    6. An op that keeps its output where PyTorch does not (backend.residue) lets go of it before that is written into, through
+       whatever tensor shares its memory, and before a tensor hands it out: `keep_apart`. Not seen are writes into `Tensor.array`.
     A tensor knows its views by weak references, a view holds its base, and the chain holds no array: no cycle.
 """
 
@@ -26,9 +26,8 @@ from typing import Any
 
 from .. import backend
 from ..backend.promotion import category
-from ..backend.residue import Instead
 from .dispatch import NUMBERS
-from .graph import NO_GRAD, Leaf, mode, tick, touch, words, written
+from .graph import NO_GRAD, Leaf, keep_apart, mode, tick, touch, words
 from .primitive import attach, linear
 from .tensor import RETAIN, Tensor
 from .views import apply, follow, note_view
@@ -45,7 +44,7 @@ def in_place(function: Callable, name: str | None = None, direct: Callable | Non
         recording = not mode.state & NO_GRAD
         if recording:
             refuse_unwritable(x)
-        keep_apart(x)
+        keep_apart(x.array)
         if direct is not None and not keywords and not (recording and _recorded(x, arguments)):
             if _directly(direct, x, arguments, name):
                 return x
@@ -74,19 +73,6 @@ def refuse_unwritable(x: Tensor) -> None:
         )
     if any(op is custom_view.op for op, _, _ in chain):
         raise RuntimeError(CUSTOM_VIEW.format("is being modified inplace"))
-
-
-def keep_apart(x: Tensor) -> None:
-    """Before a write into x. See rule 6 of NOTE [In place]."""
-    base = x if x._base is None else x._base
-    node = base.node
-    saved = getattr(node, "saved", None)
-    if not saved or saved[-1].__class__ is not Instead:
-        return
-    write, kept = written(base.array), saved[-1]
-    if write is None or write.number < node.number:  # else it is too late
-        arrays = tuple([a.copy() if a is base.array else a for a in kept.arrays])
-        node.saved = (*saved[:-1], kept._replace(arrays=arrays))
 
 
 def _recorded(x: Tensor, arguments: tuple) -> bool:

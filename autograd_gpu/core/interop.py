@@ -9,6 +9,8 @@ import numpy as np
 
 from .. import backend
 from ..backend.promotion import category
+from ..backend.residue import kept
+from .graph import keep_apart
 
 
 def rebuilt(kind: type, array: np.ndarray, requires_grad: bool, device: str) -> Any:
@@ -102,6 +104,8 @@ class Interop:
         array([1, 2])
         """
         array = self.array
+        if kept and array.__class__ is np.ndarray:
+            keep_apart(array)
         if force:
             return backend.of(array.__class__).to_host(array)
         if self.node is not None:
@@ -144,6 +148,7 @@ class Interop:
         """The elements as a DLPack capsule, without a copy. Raises BufferError for a tensor that requires grad."""
         if self.node is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        keep_apart(self.array)
         return self.array.__dlpack__(**how)
 
     def __dlpack_device__(self) -> tuple[int, int]:

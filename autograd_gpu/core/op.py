@@ -275,7 +275,8 @@ class Plan:
         """As `pull`, running only the rules of the wanted edges: None stands for the others."""
         if self.op.variadic in self.op.rules or all(wanted):
             return [grad if want else None for grad, want in zip(self.pull(xp, g, *saved), wanted, strict=True)]
-        saved = self.restored(saved)
+        if xp is not words:  # else `as_tensors` has done it
+            saved = self.restored(saved)
         return [
             rule(xp, g, *self._at(places, saved)) if want else None
             for want, (rule, places) in zip(wanted, self.rules, strict=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..core.graph import touch
+from ..core.graph import keep_apart, touch
 from ..core.tensor import Tensor
 from ..ops import random
 
@@ -40,6 +40,7 @@ def _fill(tensor: Tensor, name: str, values: Callable[[], Any]) -> Tensor:
     """Write what `values` makes, an array or a number, into `tensor`."""
     if not skipping.on:
         xp = backend.beside(tensor.array)
+        keep_apart(tensor.array)
         xp.copyto(tensor.array, xp.guarded(values, name)())
         touch(tensor.array, f"init.{name}")
     return tensor

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import backend
 from ..backend.promotion import int32, int64
-from ..core.graph import touch, words
+from ..core.graph import keep_apart, touch, words
 from ..core.primitive import linear
 from ..core.tensor import Tensor
 from .linalg import check_tensors
@@ -63,6 +63,7 @@ def _renormalize(weight: Tensor, input: Tensor, max_norm: float, norm_type: floa
     rows = Tensor(xp.index(weight.array, numbers, axes=(0,)))
     norms = rows.norm(norm_type, 1, True)
     scale = words.where(norms > max_norm, max_norm / (norms + 1e-7), words.ones_like(norms))
+    keep_apart(weight.array)
     xp.write_index(weight.array, (rows * scale).array, numbers, axes=(0,))
     touch(weight.array, "embedding_renorm_")
 

@@ -9,8 +9,8 @@ from typing import Any
 from .. import backend
 from ..backend.promotion import category, scalar_dtype
 from ..core.dispatch import NUMBERS, constant
-from ..core.graph import NO_GRAD, Leaf, mode, touch, unusual, words
-from ..core.inplace import in_place, keep_apart
+from ..core.graph import NO_GRAD, Leaf, keep_apart, mode, touch, unusual, words
+from ..core.inplace import in_place
 from ..core.primitive import linear
 from ..core.tensor import Tensor
 from .subscript import read_key, result_shape
@@ -107,8 +107,8 @@ def __setitem__(self: Tensor, key: Any, value: Any) -> None:
 
 def _write_now(x: Tensor, value: Tensor, spec: tuple | None, axes: tuple[int, ...], indices: list[Tensor]) -> None:
     """Write into the memory of x without recording anything."""
-    keep_apart(x)
     array = x.array
+    keep_apart(array)
     xp = backend.beside(array)
     try:
         if not axes:

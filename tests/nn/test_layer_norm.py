@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
 import autograd_gpu as ag
-from autograd_gpu.backend.residue import Instead
+from autograd_gpu.backend.residue import Instead, kept
 from autograd_gpu.core.tensor import Tensor
 from autograd_gpu.nn import functional as F
 
@@ -87,6 +88,35 @@ def test_digits_around_the_bounds(of_bias, scale, centre):
         assert np.abs(a - b).max() <= max(1e-6, 2e-7 * centre) * np.abs(b).max()
 
 
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 4e-3, 1e-3, 1e-4, 1e-6, 0.0])
+def test_digits_of_rows_that_are_all_but_constant(spread):
+    """Beside eps there is nothing of them in the output but the bias."""
+    shape, ends = (64, 1024), (1024,)
+    x = (spread * RNG.standard_normal(shape)).astype(np.float32)
+    p = np.ones(ends, np.float32), RNG.uniform(-3.9, 3.9, ends).astype(np.float32)
+    g = RNG.standard_normal(shape).astype(np.float32)
+    ours = recorded(x, *p, dtype="float32")
+    y = F.layer_norm(ours[0], ends, *ours[1:])
+    assert without_input(y) == (spread >= 4e-3)
+    y.backward(Tensor(g))
+    exact = recorded(x, *p)
+    composed(exact[0], *exact[1:], (-1,)).backward(Tensor(g.astype("float64")))
+    for a, b in zip(ours, exact, strict=True):
+        a, b = a.grad.array, b.grad.array
+        assert np.abs(a - b).max() <= 1e-6 * np.abs(b).max()
+
+
+def test_one_constant_row():
+    x = ag.randn(300, 129, requires_grad=True)
+    weight, bias = ag.ones(129, requires_grad=True), ag.full((129,), 0.7)
+    rows = x.detach().clone()
+    rows[7] = 0.3
+    y = F.layer_norm(rows, (129,), weight, bias)
+    assert not without_input(y)
+    (grad,) = ag.autograd.grad([y[7].sum()], [weight])
+    assert float(grad.abs().max()) < 1e-4  # 0.3 less a mean of 0.3 is a rounding, over the root of eps
+
+
 def test_weights_that_hide_the_input():
     x = ag.randn(300, 129, requires_grad=True)
     for bad in (0.0, 1e-30, math.nan):
@@ -107,14 +137,14 @@ def test_bytes_kept():
     x, (weight, bias) = ag.randn(300, 129, requires_grad=True) * 1.0, given((129,))
     p = recorded(weight, bias, RNG.standard_normal((129, 129)), dtype="float32")
     y = F.linear(F.layer_norm(x, (129,), p[0], p[1]), p[2])
-    kept = {}
+    held = {}
     for node in graph_of([y]):
         for value in node.saved:
             arrays = (*value.arrays, *value.rest) if isinstance(value, Instead) else (value,)
-            kept |= {id(a if a.base is None else a.base): a.nbytes for a in arrays if isinstance(a, np.ndarray) and a.ndim}
+            held |= {id(a if a.base is None else a.base): a.nbytes for a in arrays if isinstance(a, np.ndarray) and a.ndim}
     of_parameters = sum(t.array.nbytes for t in p)
-    assert sum(kept.values()) - of_parameters == x.array.nbytes + 2 * 300 * 4
-    assert id(x.array) not in kept
+    assert sum(held.values()) - of_parameters == x.array.nbytes + 2 * 300 * 4
+    assert id(x.array) not in held
 
 
 WRITES = {
@@ -158,13 +188,144 @@ def test_writing_without_recording():
         np.testing.assert_array_equal(a.array, b.array)
 
 
+class Zeroed(ag.autograd.Function):
+    """Written into as an array, which is said."""
+
+    @staticmethod
+    def forward(ctx, a, how):
+        ctx.mark_dirty(a)
+        (a.detach().numpy() if how == "numpy" else a.array)[...] = 0.0
+        return a
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 0.0, None
+
+
+# ways in which y, or its memory, is written into, without a record
+BESIDE = {
+    "detach": lambda y: y.detach().mul_(2),
+    "a view of detach": lambda y: y.detach().view(-1)[3:].mul_(2),
+    "data": lambda y: y.data.mul_(2),
+    "an assignment to data": lambda y: y.data.__setitem__(0, 9.0),
+    "a mean that moves": lambda y: y.detach().mul_(0.9).add_(y.detach() * 0.1),
+    "detach_": lambda y: y.detach_().mul_(2),
+    "init": lambda y: ag.nn.init.zeros_(y),
+    "init of a part": lambda y: ag.nn.init.normal_(y.detach()[5:9]),
+    "drawing": lambda y: y.detach().normal_(),
+    "numpy": lambda y: y.detach().numpy().fill(0.0),
+    "numpy by force": lambda y: y.numpy(force=True).fill(0.0),
+    "numpy of a view": lambda y: y.detach()[3].numpy().fill(0.0),
+    "asarray": lambda y: np.asarray(y.detach()).fill(0.0),
+    "from_numpy": lambda y: ag.from_numpy(y.detach().numpy()).mul_(2),
+    "from_dlpack": lambda y: ag.from_dlpack(y.detach()).mul_(2),
+    "dlpack of another": lambda y: Tensor(np.from_dlpack(y.detach())).mul_(2),
+    "an embedding": lambda y: F.embedding(ag.tensor([3]), y.detach(), max_norm=1e-3),
+}
+# and with a record
+OVER = {
+    "squeeze_": lambda y: y.squeeze_().mul_(2),
+    "unsqueeze_": lambda y: y.unsqueeze_(0).mul_(2),
+    "t_": lambda y: y.t_().mul_(2),
+    "a Function": lambda y: Zeroed.apply(y, "numpy"),
+}
+OPS = {"layer_norm": lambda x: F.layer_norm(x, (129,)), "gelu": F.gelu}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("op", OPS)
+def test_writing_into_the_memory_of_the_output(op, name):
+    """PyTorch's op keeps its input, so its gradient is what it would be without the write."""
+    (x,) = recorded(RNG.standard_normal((300, 129)))
+    g = Tensor(RNG.standard_normal((300, 129)))
+    (expected,) = ag.autograd.grad([OPS[op](x)], [x], [g])
+    y = OPS[op](x)
+    z = y * 2
+    BESIDE[name](y)
+    (found,) = ag.autograd.grad([z], [x], [g])
+    np.testing.assert_allclose(found.array, 2 * expected.array, 1e-11, 1e-11)
+
+
+@pytest.mark.parametrize("name", OVER)
+@pytest.mark.parametrize("op", OPS)
+def test_writing_over_the_output(op, name):
+    """What comes of it before and after the write, together."""
+    (x,) = recorded(RNG.standard_normal((300, 129)))
+    g = Tensor(RNG.standard_normal((300, 129)))
+    found = []
+    for copied in (False, True):
+        y = OPS[op](x)
+        total = (y * g).sum()
+        y = OVER[name](y.clone() if copied else y)
+        found += ag.autograd.grad([total + (y.reshape(-1)[7:] ** 2).sum()], [x])
+    np.testing.assert_allclose(found[0].array, found[1].array, 1e-11, 1e-11)
+
+
+def test_outputs_are_found_as_long_as_they_are_kept():
+    x = ag.randn(300, 129, requires_grad=True)
+    before = len(kept)
+    y, z = F.layer_norm(x, (129,)), F.gelu(x)
+    assert len(kept) == before + 2
+    copied = y.node.saved[-1]
+    y.detach().zero_()
+    assert len(kept) == before + 1 and copied.arrays[0] is not y.array and copied.arrays[0].any()
+    y = F.layer_norm(x, (129,))
+    (y.sum() + z.sum()).backward()
+    assert len(kept) == before
+    with ag.no_grad():
+        F.layer_norm(x, (129,)), F.gelu(x)
+    assert len(kept) == before
+
+
 @pytest.mark.parametrize("which", ["out", "weight", "bias"])
 def test_writes_that_backward_reports(which):
     x, *p = recorded(RNG.standard_normal((300, 129)), *given((129,)))
     y = F.layer_norm(x, (129,), *p)
-    written = {"out": y.detach(), "weight": p[0].detach(), "bias": p[1].detach()}[which]
-    written.mul_(2)
     if which == "out":
+        total = y.sum()
+        Zeroed.apply(y, "array")
         y.mul_(2)  # too late to save what it was
+        y.detach().numpy()
+        with pytest.raises(RuntimeError, match="layer_norm at .* saved its out"):
+            total.backward()
+        return
+    {"weight": p[0].detach(), "bias": p[1].detach()}[which].mul_(2)
     with pytest.raises(RuntimeError, match=f"layer_norm at .* saved its {which}"):
         y.sum().backward()
+
+
+SUBSETS = [names for k in (1, 2, 3) for names in itertools.combinations(("x", "weight", "bias"), k)]
+
+
+@pytest.mark.parametrize("wanted", SUBSETS, ids="-".join)
+def test_higher_orders_of_some_inputs(wanted):
+    """Under create_graph rules run over Tensors, those of the wanted inputs alone."""
+    shape, ends = SHAPES["rows"]
+    arrays = RNG.standard_normal(shape), 1 + 0.1 * RNG.standard_normal(ends), 0.1 * RNG.standard_normal(ends)
+    g = Tensor(RNG.standard_normal(shape))
+    found = []
+    for call in (lambda *t: F.layer_norm(t[0], ends, *t[1:]), lambda *t: composed(*t, (-1,))):
+        for way in ("grad", "backward"):
+            given = dict(zip(("x", "weight", "bias"), recorded(*arrays), strict=True))
+            total = (call(*given.values()) ** 3 * g).sum()
+            inputs = [given[name] for name in wanted]
+            if way == "grad":
+                first = ag.autograd.grad([total], inputs, create_graph=True)
+            else:
+                total.backward(inputs=inputs, create_graph=True)
+                first = [t.grad for t in inputs]
+            second = ag.autograd.grad([sum((t * t).sum() for t in first)], list(given.values()))
+            found.append([*first, *second])
+    for others in found[:2]:
+        for ours, expected in zip(others, found[2], strict=True):
+            np.testing.assert_allclose(ours.array, expected.array, 1e-10, 1e-11 * np.abs(expected.array).max())
+
+
+def test_gradient_penalty():
+    nn = ag.nn
+    net = nn.Sequential(nn.Linear(20, 1024), nn.LayerNorm(1024), nn.Tanh(), nn.Linear(1024, 1))
+    x, v = ag.randn(64, 20, requires_grad=True), ag.randn(64, 20)
+    (slope,) = ag.autograd.grad(net(x).sum(), x, create_graph=True)
+    (slope * v).sum().backward()
+    _, product = ag.autograd.functional.hvp(lambda t: net(t).sum(), x.detach(), v)
+    np.testing.assert_allclose(product.array, x.grad.array, 1e-3, 1e-5 * np.abs(product.array).max())

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..residue import Unwritten
+from .arrays import memory
 from .special import FLOAT32, FLOAT64, NDTR_TANH, erf, other_dtypes
 
 try:  # the ufunc: np.clip is 1.5 microseconds of Python around it
@@ -104,7 +105,7 @@ def _gradient(
         return run(g, out, options)
 
     def of_x(xp: Any, g: Any, needed: Any, x: Any, residue: Any = None, **options: Any) -> Any:
-        return run(g, x, options) if residue is None else run(g, x, options, from_both, *residue)
+        return run(g, x, options) if residue is None or residue.array is None else run(g, x, options, from_both, residue.array)
 
     backward: Any = of_out if saved == "out" else of_x
     backward.least = least
@@ -222,7 +223,7 @@ def _gelu_forward(x: Any) -> Any:
     """The forward of `gelu`. Its residue is the output, which over x is the distribution function: a linear layer behind it
     keeps that anyway."""
     out = gelu(x)
-    return (out, Unwritten(out)) if x.size >= _FEW and x.dtype in _NUMBERS else out
+    return (out, Unwritten(out, memory(out))) if x.size >= _FEW and x.dtype in _NUMBERS else out
 
 
 def _gelu_x_out(g: Any, x: Any, y: Any, out: Any) -> None:

@@ -7,7 +7,8 @@ NOTE [One pass for the spread]
 
 NOTE [Layer norm without its input]
     (out - bias) / weight is the input normalized. No more digits are lost than the forward lost if no weight is near zero beside
-    its bias; then a large layer_norm keeps its output, which what comes behind it most often keeps too, and not its input.
+    its bias, and no row is all but constant beside `eps`, so that hardly more than the bias comes out of it. Then a large
+    layer_norm keeps its output, which what comes behind it most often keeps too, and not its input.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from ..residue import Instead
+from .arrays import memory
 from .channels import _FAR, CHANNELS
 from .reduce import _narrow, _ones, _widened
 
 _BLOCK = 1 << 17  # elements that are worked on at a time, so that they stay in the cache
 _LARGE = 1 << 15  # elements of what is worth being kept by way of the output
 _MOST = 4  # times a weight its bias may be for that
+_EPS_SHARE = 0.75  # of a variance, with eps in it, eps may be for that: the input normalized is 1/2 or more
 _SMALL = 1 << 13  # elements of what is done in the fewest calls
 
 
@@ -96,20 +99,22 @@ def _layer_norm(x: Any, weight: Any = None, bias: Any = None, *, axes: tuple[int
     np.reciprocal(rstd, rstd)
     np.multiply(mean, rstd, square)
     out = _scaled_rows(rows, rstd, np.negative(square, square), weight, bias).reshape(x.shape)
-    if x.size < _LARGE or not _gives_back(dtype, given, x.dtype):
+    if x.size < _LARGE or not _gives_back(dtype, given, x.dtype, eps, rstd):
         return _narrow(out, x.dtype), (far, mean, rstd)
     if far is not None:
         mean += far
-    return out, Instead(_input_of, ("out", "weight", "bias"), (out, *given), (mean, rstd, axes))
+    return out, Instead(_input_of, ("out", "weight", "bias"), (out, *given), (mean, rstd, axes), memory(out))
 
 
-def _gives_back(dtype: Any, given: tuple[Any, Any], of_x: Any) -> bool:
+def _gives_back(dtype: Any, given: tuple[Any, Any], of_x: Any, eps: float, rstd: Any) -> bool:
     """See NOTE [Layer norm without its input]. `dtype` is that of the result."""
     weight, bias = given
     if dtype is not of_x or any([v is not None and v.dtype is not dtype for v in given]):
         return False
     room = dtype.type(_MOST * _MOST) if weight is None else np.multiply(weight, weight) * dtype.type(_MOST * _MOST)
     if bias is not None:
+        if not eps * float(np.maximum.reduce(rstd)) ** 2 < _EPS_SHARE:
+            return False
         room = room - np.multiply(bias, bias)
     return bool(np.minimum.reduce(room, None) > 1e-20)  # false for NaN too
 
