@@ -319,7 +319,7 @@ def _users(losses: list[Tensor], leaves: set[Leaf]) -> dict[Leaf, tuple[float, N
         node = seen[number]
         cast = node.name() == words.cast.op.name
         depths = getattr(getattr(node, "plan", None), "depths", None) or [0.0] * len(node.edges)
-        for edge, depth in reversed([*zip(node.edges, depths, strict=True)]):
+        for edge, depth in zip(node.edges, depths, strict=True):
             made = (number - depth, node)
             users.setdefault(edge, users.get(node, made) if cast else made)
     return {leaf: users[leaf] for leaf in leaves if leaf in users}

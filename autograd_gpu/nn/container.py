@@ -108,7 +108,7 @@ class Sequential(_Numbered):
                 self.register_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        for run, part in known(self, [*self._modules.values()], parts_of):
+        for run, part in known(self, parts_of):
             out = None if run is None else run(input)
             if out is not None:
                 input = out

@@ -13,13 +13,16 @@ class Registry(dict):
     NOTE [Attributes].
 
     The module is held weakly, so that it is freed as soon as nobody has it. A copy or a pickle of a registry is a plain dict, of
-    which the module that is copied or loaded with it makes a registry of its own."""
+    which the module that is copied or loaded with it makes a registry of its own.
 
-    __slots__ = ("_module",)
+    known   what `runs.known` found out about the items; None after each change of them"""
+
+    __slots__ = ("_module", "known")
 
     def __init__(self, module: Any, *items: Any):
         dict.__init__(self, *items)
         self._module = weakref.ref(module)
+        self.known: list[Any] | None = None
 
     @property
     def _attributes(self) -> dict[str, Any]:
@@ -28,10 +31,12 @@ class Registry(dict):
 
     def __setitem__(self, name: str, value: Any) -> None:
         dict.__setitem__(self, name, value)
+        self.known = None
         self._attributes[name] = value
 
     def __delitem__(self, name: str) -> None:
         dict.__delitem__(self, name)
+        self.known = None
         self._attributes.pop(name, None)
 
     def __ior__(self, other: Any) -> Registry:  # type: ignore[override]
@@ -52,6 +57,7 @@ class Registry(dict):
     def popitem(self) -> tuple[str, Any]:
         """As dict's."""
         name, value = dict.popitem(self)
+        self.known = None
         self._attributes.pop(name, None)
         return name, value
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from operator import is_
 from typing import Any
 
 from ..anomaly import is_anomaly_enabled
@@ -27,10 +28,11 @@ from .linear import Linear
 from .module import Module
 from .pooling import MaxPool2d
 from .rectifiers import ReLU
+from .registry import Registry
 
 _GELUS = {"none": "gelu", "tanh": "gelu_tanh"}
 _POOLED = (Conv2d, ReLU, MaxPool2d)
-_FORWARD = {kind: kind.forward for kind in (Linear, GELU, *_POOLED)}  # taken now: somebody may put another in its place later
+_FORWARD = {kind: kind.forward for kind in (Linear, GELU, Dropout, *_POOLED)}  # taken now: it may be replaced later
 
 
 def _activation(module: Any) -> str | None:
@@ -71,7 +73,9 @@ def _asking(activation: str, linears: int, between: int) -> Callable[..., tuple[
     lines += [f"if {' or '.join(wrong)}:", "    return None"]
     lines += [f'b{i} = d{i}["bias"]' for i in range(linears)]
     given = [f'd{i}["weight"], NOTHING if b{i} is None else b{i}' for i in range(linears)]
-    text = f"def ask({', '.join(f'm{i}' for i in range(count))}):\n    " + "\n    ".join([*lines, f"return {', '.join(given)}"])
+    lines.append(f"return {', '.join(given)}")
+    text = f"def ask({', '.join(f'm{i}' for i in range(count))}):\n    try:\n        " + "\n        ".join(lines)
+    text += "\n    except KeyError:\n        return None"  # a parameter was deleted: its module is to name it
     scope = {"Hookable": Hookable, "is_anomaly_enabled": is_anomaly_enabled, "NOTHING": NOTHING, "Linear": Linear}
     active = ReLU if activation == "relu" else GELU
     scope |= {"Active": active, "approximate": "tanh" if activation == "gelu_tanh" else "none"}
@@ -108,30 +112,21 @@ class Pooled:
         return conv_relu_pool(x, conv.weight, conv.bias, conv.padding)
 
 
-class Known:
-    """What is kept of modules that were looked through once: `pair`, they and what was found. Neither copied nor pickled."""
-
-    __slots__ = ("pair",)
-
-    def __init__(self) -> None:
-        self.pair: tuple[Sequence[Any], Any] = ((), None)
-
-    def __reduce__(self) -> tuple:
-        return Known, ()
-
-
-def known(owner: Module, modules: Sequence[Any], find: Callable[[Sequence[Any]], Any]) -> Any:
-    """`find(modules)`, found before if the modules are the same as in the last call for `owner`."""
-    kept = owner.__dict__.get("_known")
-    if kept is None:
-        kept = owner.__dict__["_known"] = Known()
-    if kept.pair[0] != modules:  # lists of modules are equal if these are the same objects
-        kept.pair = (modules, find(modules))
-    return kept.pair[1]
+def known(owner: Module, find: Callable[[Any], Any]) -> Any:
+    """`find(owner)`, found before unless the modules that `owner` consists of have changed."""
+    registry = owner._modules
+    if registry.__class__ is not Registry:  # somebody put another dict in its place
+        return find(owner)
+    kept = registry.known
+    if not kept:
+        kept = registry.known = []  # before anything is looked at: what another thread changes meanwhile drops this list
+        kept.append(find(owner))
+    return kept[0]
 
 
-def parts_of(modules: Sequence[Module]) -> list[tuple[Run | Pooled | None, Sequence[Module]]]:
-    """Modules, parted into runs and what is none."""
+def parts_of(owner: Module) -> list[tuple[Run | Pooled | None, Sequence[Module]]]:
+    """The modules of `owner`, parted into runs and what is none."""
+    modules = list(owner._modules.values())
     parts: list[Any] = []
     i = 0
     while i < len(modules):
@@ -151,22 +146,22 @@ def parts_of(modules: Sequence[Module]) -> list[tuple[Run | Pooled | None, Seque
     return parts
 
 
-def _of_transformer(modules: Sequence[Any]) -> Run | None:
-    first, activation, second = modules
+def _of_transformer(layer: Any) -> tuple[Sequence[Any], Run | None]:
+    first, activation, second = parts = layer.linear1, layer.activation, layer.linear2
     name = _activation(activation)
     if name is None:
-        return None
-    return Run([first, second], [activation] if isinstance(activation, Module) else [], name)
+        return parts, None
+    return parts, Run([first, second], [activation] if isinstance(activation, Module) else [], name)
 
 
-def feed_forward(layer: Module, x: Tensor) -> Tensor:
+def feed_forward(layer: Any, x: Tensor) -> Tensor:
     """The two linear layers of a transformer's layer, with its activation and its dropout between them."""
     dropout = layer.dropout
-    drops = (
-        dropout.__class__ is not Dropout or (dropout.training and dropout.p) or "forward" in dropout.__dict__ or dropout._hooked
-    )
-    if not drops:
-        run = known(layer, [layer.linear1, layer.activation, layer.linear2], _of_transformer)
+    drops = dropout.__class__ is not Dropout or (dropout.training and dropout.p) or Dropout.forward is not _FORWARD[Dropout]
+    if not drops and "forward" not in dropout.__dict__ and not dropout._hooked:
+        parts, run = known(layer, _of_transformer)
+        if not all(map(is_, parts, (layer.linear1, layer.activation, layer.linear2))):
+            run = _of_transformer(layer)[1]  # a function in the place of another is no change of its modules
         out = None if run is None else run(x)
         if out is not None:
             return out

@@ -19,33 +19,32 @@ IN_PLACE: tuple[str, ...] = ()
 _APART = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}
 
 
-def _slope(xp: Any, g: Any, out: Any, offsets: Any, windows: Any, padding: Any, x_shape: Any, weight_shape: Any) -> Any:
+def _slope(xp: Any, g: Any, offsets: Any, windows: Any, padding: Any, x_shape: Any, weight_shape: Any) -> Any:
     """The gradient of the convolution's output."""
     sizes = [n + 2 * p - k + 1 for n, p, k in zip(x_shape[2:], padding, weight_shape[2:], strict=True)]
-    return xp.max_pool_back(passed(xp, g, out != 0), offsets, windows=windows, shape=(x_shape[0], weight_shape[0], *sizes))
+    shape = x_shape[0], weight_shape[0], *sizes
+    return xp.max_pool_back(passed(xp, g, offsets < 4), offsets % 4, windows=windows, shape=shape)
 
 
 @primitive(
-    x=lambda xp, g, weight, x_shape, weight_shape, out, offsets, padding, windows: xp.convolution_input(
-        _slope(xp, g, out, offsets, windows, padding, x_shape, weight_shape),
-        weight,
-        None,
-        shape=x_shape,
-        padding=padding,
-        **_APART,
+    x=lambda xp, g, weight, x_shape, weight_shape, offsets, padding, windows: xp.convolution_input(
+        _slope(xp, g, offsets, windows, padding, x_shape, weight_shape), weight, None, shape=x_shape, padding=padding, **_APART
     ),
-    weight=lambda xp, g, x, x_shape, weight_shape, out, offsets, padding, windows: xp.convolution_weight(
-        _slope(xp, g, out, offsets, windows, padding, x_shape, weight_shape), x, shape=weight_shape, padding=padding, **_APART
+    weight=lambda xp, g, x, x_shape, weight_shape, offsets, padding, windows: xp.convolution_weight(
+        _slope(xp, g, offsets, windows, padding, x_shape, weight_shape), x, shape=weight_shape, padding=padding, **_APART
     ),
-    bias=lambda xp, g, out: _channel_sum(xp, passed(xp, g, out != 0)),
+    bias=lambda xp, g, offsets: _channel_sum(xp, passed(xp, g, offsets < 4)),
     outputs=("out", "offsets"),
     promote=("x", "weight"),
     errors=_dtype_errors,
 )
 def _convolution_relu_pool(xp: Any, x: Any, weight: Any, bias: Any, *, padding: Any, windows: Any, named: bool = True) -> Any:
-    """The op behind `conv_relu_pool`. relu comes last, for it and the maximum can change places, and their gradients too."""
+    """The op behind `conv_relu_pool`. relu comes last, for it and the maximum can change places, and their gradients too.
+
+    In `offsets` is 4 where relu stops the gradient. So the output is not kept, and may be written into, as that of pooling."""
     out, offsets = xp.max_pool(xp.convolution(x, weight, bias, padding=padding, **_APART), windows=windows, named=named)
-    return xp.relu(out), offsets
+    out = xp.relu(out)
+    return out, xp.maximum(offsets, xp.astype(out == 0, dtype=offsets.dtype) * 4) if named else offsets
 
 
 def conv_relu_pool(x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:

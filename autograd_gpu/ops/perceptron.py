@@ -21,7 +21,7 @@ NOTE [One node for several layers]
             out = linear(h0, w1_, b1_)                              g, gw1, gb1 = pull7(xp, g, w1, h0, b1.shape)
             hidden = ((h0, h0, None),)                              g = rule(xp, g, s0)
             ...                                                     gw0, gb0 = pull6(xp, g, x, b0.shape)
-            return t                                                return gw0, gb0, gw1, gb1
+            return t                                                return gw1, gb1, gw0, gb0
 """
 
 from __future__ import annotations
@@ -86,14 +86,16 @@ class _Chain:
     biases   of all layers: of theirs the shapes are needed
     tensors  `hidden` in its place in the graph, once a backward was recorded, else None
 
-    `depths` has a number below 1 for each edge, which is larger for layers that backward comes to later."""
+    `needed`, and with it the edges, goes from the last layer to the first, so that the gradients of a layer that occurs several
+    times add up as those of the ops would. `depths` has a number below 1 for each edge, the larger the later backward comes to
+    its layer."""
 
     rule = None
 
     def __init__(self, way: _Way, needs: tuple[bool, ...]):
         self.op, self.xp, self.way, self.needs = _LINEAR, way.linear.xp, way, needs
-        self.needed = [i for i, need in enumerate(needs) if need]
         layers = len(needs) // 2
+        self.needed = [i for k in range(layers, 0, -1) for i in (2 * k - 1, 2 * k) if needs[i]] + [0] * needs[0]
         below, self.masks = needs[0], []
         for weight, bias in zip(needs[1::2], needs[2::2], strict=True):
             self.masks.append(below | weight << 1 | bias << 2)
@@ -268,6 +270,7 @@ class Layers:
         way = _way(RUNTIME["ndarray"], self.activation)
         names = [f"{letter}{i}" for i in range(count) for letter in "wb"]
         arrays, nodes = ", ".join(f"{n}_" for n in names), ", ".join(f"{n}_node" for n in names)
+        edges = ", ".join(f"{letter}{i}_node" for i in range(count - 1, -1, -1) for letter in "wb")
         weights = "".join(f", w{i}_" for i in range(1, count))
         over, lines = ", out=z{i}" if way.over else "", []
         for i in range(count - 1):
@@ -280,6 +283,7 @@ class Layers:
             arrays_of=", ".join(f"{n}.array" for n in names),
             differ=" or ".join(f"{n}_.dtype is not dtype" for n in names),
             nodes=nodes,
+            edges=edges,
             nodes_of=", ".join(f"{n}.node" for n in names),
             missing=" or ".join(f"{n}_node is None" for n in names),
             layers="\n        ".join(lines),
@@ -322,11 +326,11 @@ def call(x, parameters):
     between = [({hidden}), ({biases}), None]
     if x_node is None:
         node.plan = first
-        node.edges = {nodes}
+        node.edges = {edges}
         node.saved = between, x_, None{weights}
     else:
         node.plan = below
-        node.edges = x_node, {nodes}
+        node.edges = {edges}, x_node
         node.saved = between, x_, w0_{weights}
     node.number = tick()
     node.shapes = None
@@ -388,7 +392,7 @@ def _mlp(x: Tensor, parameters: Sequence[Tensor], layers: Layers) -> Tensor | No
     if recorded:
         t.node = node = Node()
         node.plan = way.plan(needs)
-        node.edges = tuple([n for n in nodes if n is not None])
+        node.edges = tuple([nodes[i] for i in node.plan.needed])
         node.saved = node.plan.saved([hidden, arrays[1::2], None], array, arrays[::2])
         node.number = tick()
         node.shapes = None

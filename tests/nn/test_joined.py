@@ -10,7 +10,9 @@ import pytest
 import autograd_gpu as ag
 from autograd_gpu import nn
 from autograd_gpu.backend.cpu import conv_pool
+from autograd_gpu.ops.conv_pool import conv_relu_pool
 
+from ..ops.test_saved_bytes import saved_bytes
 from ..support import graph_of
 
 JOINED = "convolution_relu_pool"
@@ -154,6 +156,69 @@ def test_elements_that_tie():
         same(have, want)
 
 
+# what is done to the output before backward
+WRITES = {
+    "dropout_": lambda y: nn.functional.dropout(y, 0.25, inplace=True),
+    "dropout2d_": lambda y: nn.functional.dropout2d(y, 0.25, inplace=True),
+    "leaky_relu_": lambda y: nn.functional.leaky_relu(y, 0.1, inplace=True),
+    "relu_": lambda y: nn.functional.relu(y, inplace=True),
+    "hardtanh_": lambda y: nn.functional.hardtanh(y, inplace=True),
+    "mul_": lambda y: y.mul_(2),
+    "add_ that is not recorded": ag.no_grad()(lambda y: y.add_(1)),
+    "detach": lambda y: y.detach().zero_(),
+    "numpy": lambda y: y.detach().numpy().fill(0),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_the_output_may_be_written_into(write, monkeypatch):
+    """No gradient is computed from it, as none is from what pooling gives: of many elements, of few, and by the rules."""
+    for few, fused in ((0, True), (1 << 20, True), (0, False)):
+        monkeypatch.setattr(conv_pool, "_FEW", few)
+        for needed in ("xwb", "wb", "b"):
+            found = []
+            for call in (lambda m, x: m(x), apart):
+                model = network(3, 4)
+                model[0].weight.requires_grad_("w" in needed)
+                x = ag.from_numpy(images(2, 3, 8, 8)).requires_grad_("x" in needed)
+                ag.manual_seed(1)
+                y = call(model, x)
+                kept = y * 1  # its gradient reaches what made y, whatever y becomes
+                written = WRITES[write](y)
+                loss = kept.sum() + (0 if written is None or not written.requires_grad else (written * written).sum())
+                inputs = [t for t in (x, *model.parameters()) if t.requires_grad]
+                found.append([g.detach().numpy() for g in ag.autograd.grad(loss, inputs, create_graph=not fused)])
+            same(*found)
+            assert all(g.any() for g in found[0])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_output_may_be_written_into_in_16_bits(dtype):
+    grads = []
+    for call in (lambda m, x: m(x), apart):
+        model = network(3, 8, dtype=getattr(ag, dtype))
+        y = call(model, ag.from_numpy(images(4, 3, 8, 8)).to(getattr(ag, dtype)).requires_grad_())
+        y.mul_(2)
+        grads.append([g.float().numpy() for g in ag.autograd.grad(y.float().sum(), list(model.parameters()))])
+    same(*grads, tolerance={"float16": 5e-3, "bfloat16": 4e-2}[dtype])
+
+
+@pytest.mark.parametrize("value", [1.0, np.nan])
+def test_what_is_saved(value):
+    """The inputs that gradients need, and one byte for each element of the output; also where the output has NaN."""
+    for needed in ("xwb", "wb", "x", "b"):
+        model, x = network(3, 4), images(2, 3, 8, 8)
+        x[0, 0, 0, 0] = value
+        given = ag.from_numpy(x).requires_grad_("x" in needed)
+        for parameter, name in zip(model.parameters(), "wb", strict=True):
+            parameter.requires_grad_(name in needed)
+        weight = model[0].weight.numel() * 8
+        arrays = {"xwb": x.nbytes + weight, "wb": x.nbytes, "x": weight, "b": 0}[needed]
+        out = model(given)
+        assert JOINED in ops_of(out)
+        assert saved_bytes(out) == arrays + out.numel()
+
+
 def test_second_order():
     model = network(2, 3)
     x = ag.from_numpy(images(2, 2, 6, 6)).requires_grad_()
@@ -253,3 +318,16 @@ def test_another_device(cuda_device):
     out = model.to("cuda")(x.to("cuda"))
     assert JOINED not in ops_of(out)
     np.testing.assert_allclose(out.detach().cpu().numpy(), want, 1e-5, 1e-5)
+
+
+def test_the_op_on_another_device(cuda_device):
+    """Its rules hold there all the same."""
+    found = []
+    for device in ("cpu", "cuda"):
+        model = network(3, 4, dtype=ag.float32).to(device)
+        x = ag.from_numpy(images(2, 3, 8, 8, dtype="float32")).to(device).requires_grad_()
+        inputs = [x, *model.parameters()]
+        out = conv_relu_pool(*inputs, (1, 1))
+        assert JOINED in ops_of(out)
+        found.append([t.detach().cpu().numpy() for t in (out, *ag.autograd.grad(out.square().sum(), inputs))])
+    same(*found, tolerance=1e-5)

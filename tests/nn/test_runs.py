@@ -250,6 +250,80 @@ def test_every_change_is_seen_at_the_next_call(change: str):
     assert same(y, z) and all(map(same, found, [p.grad for p in model.parameters()]))
 
 
+class Equal(nn.Module):
+    """Equal to all others of its class."""
+
+    def __init__(self, k: float):
+        super().__init__()
+        self.k = k
+
+    def __eq__(self, other: Any) -> bool:
+        return type(other) is Equal
+
+    def __hash__(self) -> int:
+        return 1
+
+    def forward(self, x: Any) -> Any:
+        return x * self.k
+
+
+def test_modules_that_are_equal_are_not_the_same():
+    model = nn.Sequential(Equal(2.0), nn.Identity())
+    assert same(model(X), X * 2)
+    for k, replace in enumerate((model.__setitem__, lambda _, m: model._modules.update({"0": m})), 3):
+        replace(0, Equal(float(k)))
+        assert same(model(X), X * k)
+
+
+def test_a_module_that_was_replaced_is_freed():
+    """At once: neither a later call nor the collector is needed."""
+    ag.manual_seed(0)
+    model, layer = network(), nn.TransformerEncoderLayer(4, 2, 6).eval()
+    gc.disable()
+    try:
+        for owner, name, new in ((model, "2", nn.Linear(6, 5)), (model, "1", nn.ReLU()), (layer, "linear1", nn.Linear(4, 6))):
+            owner(X)
+            part = weakref.ref(getattr(owner, name))
+            setattr(owner, name, new)
+            assert part() is None, name
+        model(X)
+        other, part = copy.copy(model), weakref.ref(model[4])
+        other(X)
+        del model[3:]
+        other[4] = nn.Linear(5, 3)
+        assert part() is None
+    finally:
+        gc.enable()
+
+
+def test_copies_know_their_own_modules():
+    model = network()
+    model(X)
+    other = copy.copy(model)
+    other[2] = nn.Linear(6, 5)
+    for _ in range(2):
+        for each in (model, other):
+            assert same(each(X), one_by_one(each, X)) and nodes(each(X)) == 1
+    assert not same(model(X), other(X))
+
+
+def test_modules_in_another_dict():
+    model = network()
+    model._modules = dict(model._modules)
+    assert same(model(X), one_by_one(model, X))
+    model._modules["2"] = nn.Linear(6, 5)
+    assert same(model(X), one_by_one(model, X)) and nodes(model(X)) == 1
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_a_deleted_parameter_is_named(name: str):
+    model = network()
+    model(X)
+    delattr(model[2], name)
+    with pytest.raises(AttributeError, match=f"'Linear' object has no attribute '{name}'"):
+        model(X)
+
+
 def test_what_is_not_alike_is_left_to_the_modules():
     """Dtypes that differ, shapes that do not fit, things that are no tensors: the errors are those of the modules."""
     model = network()
@@ -361,6 +435,39 @@ def test_the_layer_that_overflowed_first_is_named():
             optimizer.zero_grad()
 
 
+@pytest.mark.parametrize("make", [nn.ReLU, nn.GELU])
+def test_a_layer_that_occurs_several_times(make: type):
+    """Its gradients add up in the order of the ops, so that the sums are the same bit for bit."""
+    for seed in range(5):
+        ag.manual_seed(seed)
+        layers, active = [nn.Linear(6, 6), nn.Linear(6, 6)], make()
+        model = nn.Sequential(*[m for i in (0, 1, 0, 0, 1, 0, 1) for m in (layers[i], active)][:-1])
+        for needs in (True, False):
+            found = []
+            for call in (model, lambda x, model=model: one_by_one(model, x)):
+                model.zero_grad()
+                x = ag.tensor(np.random.default_rng(seed).normal(size=(9, 6)).astype("f4")).requires_grad_(needs)
+                y = call(x)
+                y.square().sum().backward()
+                found.append([*[p.grad for p in model.parameters()], *[x.grad] * needs])
+            assert nodes(model(x)) == 1
+            assert all(map(same, *found))
+
+
+def test_of_layers_that_occur_several_times_the_last_overflows_first():
+    first, active = nn.Linear(4, 4), nn.ReLU()
+    model = nn.Sequential(first, active, nn.Linear(4, 4), active, first)
+    optimizer = ag.optim.SGD(model.named_parameters(), lr=0.1)
+    for call in (model, lambda x: one_by_one(model, x)):
+        scaler = ag.amp.GradScaler("cpu", init_scale=1024.0)
+        loss = call(X).sum() * 1e38
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        assert scaler.overflow.name == "0.weight"
+        optimizer.zero_grad()
+
+
 def test_copies_and_pickles():
     model = network()
     y = model(X)
@@ -420,3 +527,20 @@ def test_transformer_layers(kind: str, monkeypatch: pytest.MonkeyPatch):
         assert as_found == as_one and not same(out, wanted)
         layer.train().dropout.p = 0.0
         assert counted()[0] == as_one
+
+
+def test_another_forward_for_dropout_is_called_in_transformer_layers(monkeypatch: pytest.MonkeyPatch):
+    layer, calls, forward = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.5).eval(), [], nn.Dropout.forward
+    layer(X)
+    monkeypatch.setattr(nn.Dropout, "forward", lambda self, x: (calls.append(self), forward(self, x))[1])
+    layer(X)
+    assert calls == [layer.dropout1, layer.dropout, layer.dropout2]
+
+
+def test_another_function_between_the_layers_of_a_transformer():
+    layer, x = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0), X
+    for activation in (ag.relu, ag.nn.functional.gelu, ag.tanh, ag.relu):
+        layer.activation = activation
+        wanted = layer.linear2(activation(layer.linear1(x)))
+        assert same(runs.feed_forward(layer, x), wanted)
+        assert (nodes(runs.feed_forward(layer, x)) == 1) == (activation is not ag.tanh)

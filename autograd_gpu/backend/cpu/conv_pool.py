@@ -6,7 +6,8 @@ NOTE [Quarters]
        pooled windows, row by row. A quarter is a matrix of windows times the kernel, with a row for each pooled window. So the
        maximum is taken of four matrices, and the gradient of the kernel is a sum of four products.
     2. relu and the maximum can change places, and their gradients with them: none passes where the largest is not positive. So
-       relu is taken of a quarter of the elements. The bias comes before: sums with it can tie where products do not.
+       relu is taken of a quarter of the elements. The bias comes before: sums with it can tie where products do not. Where the
+       largest is not positive, the number of the element that has it is overwritten by 4.
     3. If windows are narrow in memory (few channels), they are made column by column. All elements of x that the windows of a
        block have at one place, in all quarters, are every other one of a row, of every other row: a plane, or one that is
        shifted. A shift is one copy, if windows that begin in the border of the plane come with it: rows of the matrices that
@@ -29,7 +30,6 @@ from numpy.lib.stride_tricks import as_strided as _as_strided
 
 from .columns import _NARROW, _SMALL, _even, _parts, aligned, first, gram, last, repeated, times
 from .conv import _convolution_backward
-from .layouts import _relu_backward
 from .pool import _BITS, _CELL, _cells_of, max_pool_back
 from .reduce import _wide_sum
 
@@ -183,21 +183,30 @@ def _products(four: Any, factor: Any, out: Any) -> None:
             times(four[place], factor[place], out[place])
 
 
-def _largest(four: Any, out: Any, which: Any) -> None:
-    """Write the largest of four matrices, which are overwritten, into `out`; into `which`, if it is given, the number of the
-    first that has it."""
+def _largest(four: Any, zero: Any, out: Any, which: Any) -> None:
+    """Write relu of the largest of four matrices, which are overwritten, into `out`; into `which`, if it is given, the number of
+    the first that has it, or 4 where relu gives zero."""
     (a, b), (c, d) = four
     if which is None:
         np.maximum(np.maximum(a, b, out=a), np.maximum(c, d, out=c), out=out)
+        np.maximum(out, zero, out=out)
         return
     second = np.greater(b, a).view(np.uint8)
     np.maximum(a, b, out=a)
     fourth = np.greater(d, c).view(np.uint8)
     np.maximum(c, d, out=c)
     below = np.greater(c, a).view(np.uint8)
-    np.maximum(a, c, out=out)
+    np.maximum(np.maximum(a, c, out=a), zero, out=out)
     np.multiply(np.add(fourth, _TWO, fourth), below, fourth)
     np.maximum(second, fourth, out=which)
+    stopped = np.equal(out, zero).view(np.uint8)
+    np.maximum(which, np.multiply(stopped, _FOUR, stopped), out=which)
+
+
+def _passed(g: Any, offsets: Any) -> Any:
+    """g where relu let it pass, else zeros, even where g is infinite; both are contiguous."""
+    passed = np.less(offsets, _FOUR).astype(_BITS[g.itemsize])
+    return np.multiply(g.view(passed.dtype), passed, passed).view(g.dtype)
 
 
 def _parted(g: Any, offsets: Any) -> Any:
@@ -232,8 +241,7 @@ def _forward(x: Any, weight: Any, bias: Any, *, padding: _Sizes, windows: tuple,
             best, which = np.empty((rows, many), x.dtype), np.empty((rows, many), np.uint8) if named else None
         else:
             best, which = target.reshape(rows, many), names.reshape(rows, many) if named else None
-        _largest(made, best, which)
-        np.maximum(best, zero, out=best)
+        _largest(made, zero, best, which)
         if quarters.narrow:
             part = slice(None), slice(target.shape[1]), slice(sizes[1])
             target[...] = best.reshape(-1, *quarters.frame, many)[part]
@@ -348,14 +356,11 @@ def _weight(g: Any, offsets: Any, x: Any, kernel: _Sizes, padding: _Sizes, with_
 
 
 def _one_by_one(
-    xp: Any, g: Any, needed: Any, out: Any, offsets: Any, x: Any, weight: Any, shape: Any, kernel: Any, padding: Any, windows: Any
+    xp: Any, g: Any, needed: Any, offsets: Any, x: Any, weight: Any, shape: Any, kernel: Any, padding: Any, windows: Any
 ) -> Any:
     """`_backward` where that costs less: of few elements, and where an image has too few places for a product of its own."""
-    passed = _relu_backward(None, g, (), out)
-    if passed is NotImplemented or needed == ("bias",):
-        return NotImplemented
     sizes = [n + 2 * p - k + 1 for n, p, k in zip(shape[2:], padding, kernel[2:], strict=True)]
-    slope = max_pool_back(passed[0], offsets, windows=windows, shape=(len(g), g.shape[1], *sizes))
+    slope = max_pool_back(g, offsets, windows=windows, shape=(len(g), g.shape[1], *sizes))
     given = {"x": x, "weight": weight, "x_shape": shape, "weight_shape": kernel, "padding": padding}
     return _convolution_backward(xp, slope, needed, **given, stride=(1, 1), dilation=(1, 1))
 
@@ -364,8 +369,7 @@ def _backward(
     xp: Any,
     g: Any,
     needed: tuple[str, ...],
-    out: Any,
-    offsets: Any = None,
+    offsets: Any,
     x: Any = None,
     weight: Any = None,
     x_shape: Any = None,
@@ -374,28 +378,21 @@ def _backward(
     windows: Any = None,
 ) -> Any:
     """The rules of `convolution_relu_pool`. What an input's gradient is computed from is given exactly if it is needed."""
-    if not g.size or g.dtype not in _ZERO:
+    few = g.size < _FEW
+    if not g.size or g.dtype not in _ZERO or (few and needed == ("bias",)):
         return NotImplemented
-    if g.size < _FEW or ("x" in needed and 2 * prod(x_shape[2:]) < weight.size // weight.shape[1]):
-        return _one_by_one(xp, g, needed, out, offsets, x, weight, x_shape, weight_shape, padding, windows)
+    offsets, slope = np.ascontiguousarray(last(offsets)), np.ascontiguousarray(last(g))
+    if few or ("x" in needed and 2 * prod(x_shape[2:]) < weight.size // weight.shape[1]):
+        g, offsets = first(_passed(slope, offsets)), first(offsets)
+        return _one_by_one(xp, g, needed, offsets, x, weight, x_shape, weight_shape, padding, windows)
     of_input = of_weight = of_bias = None
-    if offsets is not None:
-        offsets = np.ascontiguousarray(last(offsets))
-    if "x" not in needed and "weight" in needed:
-        stopped = np.equal(last(out), _ZERO[g.dtype]).view(np.uint8)  # by relu: those are none of the four
-        numbers = np.maximum(np.multiply(stopped, _FOUR, stopped), offsets, out=stopped)
-        slope = np.ascontiguousarray(last(g))
-        of_weight, of_bias = _weight(slope, numbers, last(x), weight_shape[2:], padding, "bias" in needed)
-    if "x" in needed or ("bias" in needed and of_bias is None):
-        passed = _relu_backward(None, g, (), out)
-        if passed is NotImplemented:
-            return NotImplemented
-        slope = np.ascontiguousarray(last(passed[0]))
-        if "bias" in needed:
-            of_bias = _wide_sum(slope.reshape(-1, slope.shape[3]), 0, False)
-        if "x" in needed:
-            shape = (x_shape[0], *x_shape[2:], x_shape[1])
-            of_input, of_weight = _inputs(slope, offsets, weight, last(x) if "weight" in needed else None, shape, padding)
+    if "x" in needed:
+        shape = (x_shape[0], *x_shape[2:], x_shape[1])
+        of_input, of_weight = _inputs(slope, offsets, weight, last(x) if "weight" in needed else None, shape, padding)
+    elif "weight" in needed:
+        of_weight, of_bias = _weight(slope, offsets, last(x), weight_shape[2:], padding, "bias" in needed)
+    if "bias" in needed and of_bias is None:
+        of_bias = _wide_sum(_passed(slope, offsets).reshape(-1, slope.shape[3]), 0, False)
     grads = {"x": None if of_input is None else first(of_input), "weight": of_weight, "bias": of_bias}
     return [grads[name] for name in needed]
 
