@@ -103,8 +103,8 @@ def test_kernels_are_launched_without_a_checker_that_refuses(script: Callable):
 
 def test_time_is_up_before_all_is_done(script: Callable):
     started = time.monotonic()
-    done, found = script("--seconds", "9", "bench", "tests", checker="works")
-    assert done.returncode == 1 and time.monotonic() - started < 20, done.stdout + done.stderr
+    done, found = script("--seconds", "16", "bench", "tests", checker="works")  # on a busy machine it takes five to begin
+    assert done.returncode == 1 and time.monotonic() - started < 24, done.stdout + done.stderr
     assert not found["tests"]["complete"] and found["tests"]["left_out"]
 
 
