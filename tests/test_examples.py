@@ -24,7 +24,7 @@ SHORT = {
     "resnet": {"epochs": 3, "batch": 8, "lr": 0.02},
     "lstm": {"steps": 30},
     "vae": {"epochs": 3},
-    "dcgan": {"epochs": 2},
+    "dcgan": {"epochs": 3},
     "gpt": {"steps": 30, "batch": 4},
     "reinforce": {"steps": 8, "carts": 16},
     "pinn": {"steps": 2, "points": 64},

@@ -119,21 +119,23 @@ def test_arrays_that_are_not_dense(conv: Any) -> None:
 def test_each_is_one_launch_and_sums_repeat(conv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import cupy
 
-    kernels, launched = import_module("autograd_gpu.backend.gpu.conv_kernels"), []
-    kernel = kernels.kernel
+    modules, launched = [import_module(f"autograd_gpu.backend.gpu.{name}") for name in ("conv_kernels", "sums")], []
+    kernel = modules[0].kernel
 
     def logged(file: str, name: str) -> Any:
         launch = kernel(file, name)
         return lambda grid, *rest: launched.append(name.partition("<")[0]) or launch(grid, *rest)
 
-    monkeypatch.setattr(kernels, "kernel", logged)
+    for module in modules:
+        monkeypatch.setattr(module, "kernel", logged)
     options, given = LINES["2d"][2], [*map(cupy.asarray, arrays(LINES["2d"], "f4"))]
     once = results(vocabulary(Device("cuda")), *given, options)
     assert launched == ["conv_gather", "conv_gather", "conv_weight", "column_sums"]
     for a, b in zip(once, results(vocabulary(Device("cuda")), *given, options), strict=True):
         np.testing.assert_array_equal(a.get(), b.get())
     # the grid is the number of tiles; with fewer blocks, each goes over several
-    monkeypatch.setattr(kernels, "kernel", lambda file, name: lambda grid, *rest: kernel(file, name)((1,), *rest))
+    for module in modules:
+        monkeypatch.setattr(module, "kernel", lambda file, name: lambda grid, *rest: kernel(file, name)((1,), *rest))
     for a, b in zip(once, results(vocabulary(Device("cuda")), *given, options), strict=True):
         np.testing.assert_array_equal(a.get(), b.get())
 

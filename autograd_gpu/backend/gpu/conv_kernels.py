@@ -10,7 +10,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-from ..kernels import C_NAME, computed, elementwise, kernel, rows_of, struct
+from ..kernels import C_NAME, computed, kernel, struct
+from .sums import sums as add_up
 
 _FILE = "conv.cu"
 _THREADS, _DEPTH = (128,), 16  # as in conv.cu
@@ -90,22 +91,11 @@ def weight(y: Any, x: Any, out: Any, sums: Any, stride: _Sizes, padding: _Sizes,
     launch(grid, _THREADS, y, x, out, made, sums, total, s, *counts)
     for of_parts, whole in ((made, out), (total, sums)):
         if of_parts is not None:
-            _add_up(of_parts, whole)
-
-
-def _add_up(parts: Any, out: Any) -> None:
-    """The sums of the columns of (parts, out.size), one part after the other."""
-    launch, (many, n) = kernel("reduce.cu", f"column_sums<{C_NAME[parts.dtype]},{C_NAME[out.dtype]}>"), parts.shape
-    grid, _ = elementwise(_up(n, 32) * 256)
-    launch(grid, (32, 8), parts, out, np.int64(1), np.int64(many), np.int64(n), np.int64(many), parts.dtype.type(1))
+            add_up(of_parts, (0,), whole.dtype, out=whole)  # in a fixed order
 
 
 def channel_sums(y: Any, out: Any) -> None:
     """The gradient of a bias from that of the output, (images, channels, ...)."""
-    y = cupy.ascontiguousarray(y)
-    images, channels, n = y.shape[0], y.shape[1], prod(y.shape[2:])
-    rows = cupy.empty((images, channels), computed(y.dtype))
-    grid, block, threads = rows_of(rows.size, n)
-    launch = kernel("reduce.cu", f"row_sums<{C_NAME[y.dtype]},{C_NAME[rows.dtype]}>")
-    launch(grid, block, y, rows, np.int64(rows.size), np.int64(n), np.int64(n), rows.dtype.type(1), threads)
-    _add_up(rows, out)
+    axes = (0, *range(2, y.ndim))
+    if add_up(y, axes, out.dtype, out=out) is None:
+        out[...] = y.sum(axes, dtype=computed(y.dtype))
